@@ -1,0 +1,100 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/proxmox"
+)
+
+// Action is what a job does to a container.
+type Action string
+
+// The actions.
+const (
+	Start    Action = "start"
+	Shutdown Action = "shutdown"
+	Restart  Action = "restart"
+	Stop     Action = "stop"
+	Delete   Action = "delete"
+)
+
+// State is how far a job is.
+type State string
+
+// Job states. The first two are open, the others final.
+const (
+	Submitting State = "submitting" // the row is there, the request may or may not have been sent
+	Running    State = "running"    // Proxmox gave a task
+	Succeeded  State = "succeeded"
+	Warned     State = "warned" // succeeded with warnings
+	Failed     State = "failed"
+	Superseded State = "superseded" // a forced stop took its place
+	Lost       State = "unknown"    // nobody can tell whether Proxmox got it
+)
+
+// Open reports whether a job in this state is still under way.
+func (s State) Open() bool { return s == Submitting || s == Running }
+
+// Job is one action on one container, asked by one person.
+type Job struct {
+	ID        string
+	Container inventory.ID
+	Cluster   string
+	Node      string
+	VMID      int
+	Name      string // of the container, when it was asked
+	Action    Action
+	Forced    bool // a Force stop
+	State     State
+	UPID      proxmox.UPID // "" until Proxmox gave one
+	Error     string       // why it failed, in the system's own words
+	Warnings  int
+
+	Person  chat.Person // Groups are not kept
+	Channel string      // where it was asked; "" in a panel that does not know
+	Request string      // the id that ties log lines together
+
+	CreatedAt   time.Time
+	SubmittedAt time.Time // just before the request, by the cluster's clock; zero until then
+	FinishedAt  time.Time
+	NotifiedAt  time.Time // when the outcome had been told; zero: still to be told
+
+	Holder     string // the process that works on it
+	Fence      int64  // rises with every holder; a write with an old one is refused
+	LeaseUntil time.Time
+}
+
+// BusyError says that a container has an open job.
+type BusyError struct{ Job Job }
+
+func (e *BusyError) Error() string {
+	return fmt.Sprintf("%s of %s is under way since %s", e.Job.Action, e.Job.Container, e.Job.CreatedAt.Format(time.TimeOnly))
+}
+
+// Store keeps jobs. Leases run on the database's clock. Every write of a job
+// names its fence and changes nothing, returning [ErrFenced], when another
+// process has taken the job over.
+type Store interface {
+	// CreateJob inserts an open job, held by j.Holder for the lease, with its
+	// fence 1. It returns *BusyError where the container has an open one,
+	// unless that is supersede: then that one becomes superseded in the same
+	// transaction.
+	CreateJob(ctx context.Context, j Job, lease time.Duration, supersede string) (Job, error)
+
+	// ClaimJob takes over one open job whose lease has ended, if there is one.
+	ClaimJob(ctx context.Context, holder string, lease time.Duration) (Job, bool, error)
+
+	RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) error
+	MarkSubmitting(ctx context.Context, id string, fence int64, at time.Time, node string) error
+	MarkRunning(ctx context.Context, id string, fence int64, upid proxmox.UPID) error
+	FinishJob(ctx context.Context, id string, fence int64, state State, reason string, warnings int) error
+	MarkNotified(ctx context.Context, id string) error
+
+	Job(ctx context.Context, id string) (Job, bool, error)
+	OpenJobs(ctx context.Context) ([]Job, error)
+	UnnotifiedJobs(ctx context.Context) ([]Job, error) // finished, outcome still to be told
+}

@@ -1,0 +1,56 @@
+package handlers
+
+import (
+	"context"
+	"time"
+
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/inventory"
+)
+
+// Entry is one line of the audit: who did what to which container, and how it
+// ended. It never holds a value that was revealed.
+type Entry struct {
+	Seq       int64
+	At        time.Time
+	Platform  chat.PlatformName
+	PersonID  string
+	Person    string // display name at that time
+	Action    string // the route: "start", "credentials"
+	Container inventory.ID
+	Target    string // the container as it was called then: "jellyfin (CT 108 on home/pve3)"
+	Outcome   string // "ok", "denied", "refused", "failed", "cancelled"
+	Detail    string
+	Request   string // id that finds the log lines
+	Job       string
+}
+
+// Recorder appends to the audit.
+type Recorder interface {
+	Record(ctx context.Context, e Entry) error
+}
+
+// Confirmation is a question that one person was asked about one container. It
+// is valid once, and for a short time.
+type Confirmation struct {
+	Token     string
+	Person    string // chat.Person.Key
+	Container inventory.ID
+	Action    string
+}
+
+// Confirmations keeps questions that wait for an answer.
+type Confirmations interface {
+	// Ask stores c for the lifetime by the database's clock.
+	Ask(ctx context.Context, c Confirmation, lifetime time.Duration) error
+	// Redeem takes c away and reports whether it was there, unspoilt, and
+	// still valid. A second call with the same token finds nothing. One of
+	// another person, container or action is left alone.
+	Redeem(ctx context.Context, c Confirmation) (bool, error)
+}
+
+// Repeats tells a first delivery from a second one.
+type Repeats interface {
+	// First reports whether key is new; it is remembered for an hour.
+	First(ctx context.Context, key string) (bool, error)
+}
