@@ -46,6 +46,7 @@ type Panel struct {
 	Tone   Tone
 	State  string
 	Close  string // the words of the way out: "Close", "Cancel"
+	Cancel string // id of a button with these words, where a panel has no way out of its own; "" for none
 	Live   bool   // it is kept fresh while open: tell when it closes
 	Blocks []Block
 }

@@ -1,0 +1,510 @@
+// Package inventory holds the last snapshot of every cluster, says what changed
+// between two of them, and knows which container is which across restarts,
+// moves and reused VMIDs.
+package inventory
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pvechat/pvechat/proxmox"
+)
+
+// Source is a cluster to look at; *proxmox.Client is one.
+type Source interface {
+	Name() string
+	Resources(ctx context.Context) (proxmox.Resources, error)
+}
+
+// Config is what New needs.
+type Config struct {
+	Sources []Source
+	Store   Store
+	Every   time.Duration // between two refreshes
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Inventory refreshes the snapshot. Its methods are safe for concurrent use.
+type Inventory struct {
+	cfg  Config
+	snap atomic.Pointer[Snapshot]
+
+	mu       sync.Mutex // serialises changes of the snapshot
+	clusters map[string]*clusterState
+}
+
+// clusterState is the mutable side of one cluster.
+type clusterState struct {
+	Cluster
+	refreshing sync.Mutex
+	source     Source
+	loaded     bool
+	byVMID     map[int]*Container
+	nodes      map[string]*Node
+}
+
+// New makes an Inventory. It does no I/O.
+func New(cfg Config) *Inventory {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	inv := &Inventory{cfg: cfg, clusters: map[string]*clusterState{}}
+	for _, s := range cfg.Sources {
+		inv.clusters[s.Name()] = &clusterState{
+			Cluster: Cluster{Name: s.Name()},
+			source:  s,
+			byVMID:  map[int]*Container{},
+			nodes:   map[string]*Node{},
+		}
+	}
+	inv.publish(true)
+	return inv
+}
+
+// Snapshot returns what is known now. It never waits.
+func (inv *Inventory) Snapshot() *Snapshot { return inv.snap.Load() }
+
+// Change is a difference that a refresh saw.
+type Change struct {
+	Cluster string
+	Before  *Container // nil: new
+	After   *Container // nil: gone
+}
+
+// NodeChange is a node that came or went.
+type NodeChange struct {
+	Cluster string
+	Node    string
+	Online  bool
+}
+
+// Report is what one refresh of one cluster found.
+type Report struct {
+	Cluster string
+	Claimed bool // this process writes and tells in this period
+	Err     error
+	First   bool // the first good answer since the start: nothing is known of what happened before
+	Failing bool // Err is new: the last refresh was good, or this is the first
+	Healed  bool // this one is good, the last was not
+	Changes []Change
+	Nodes   []NodeChange
+	Looks   bool // a list would look different
+}
+
+// Load reads what is remembered, so that a start without Proxmox shows the
+// last known list. Refresh does it too, when it has not been done.
+func (inv *Inventory) Load(ctx context.Context) error {
+	for _, src := range inv.cfg.Sources {
+		cs := inv.clusters[src.Name()]
+		cs.refreshing.Lock()
+		err := inv.load(ctx, cs)
+		cs.refreshing.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.publish(true)
+	return nil
+}
+
+func (inv *Inventory) load(ctx context.Context, cs *clusterState) error {
+	records, err := inv.cfg.Store.Containers(ctx, cs.Name)
+	if err != nil {
+		return err
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	for _, r := range records {
+		if _, known := cs.byVMID[r.VMID]; !known {
+			cs.byVMID[r.VMID] = &Container{Record: r, CPUPct: None, MemPct: None, DiskPct: None, Shown: Percentages{None, None, None}}
+		}
+	}
+	cs.loaded = true
+	return nil
+}
+
+// Refresh asks one cluster once and takes over what it says. The error in the
+// report is the cluster's; a returned error is the database's.
+func (inv *Inventory) Refresh(ctx context.Context, cluster string) (Report, error) {
+	cs, ok := inv.clusters[cluster]
+	if !ok {
+		return Report{Cluster: cluster}, nil
+	}
+	cs.refreshing.Lock()
+	defer cs.refreshing.Unlock()
+	if !cs.loaded {
+		if err := inv.load(ctx, cs); err != nil {
+			return Report{Cluster: cluster}, err
+		}
+	}
+	rep := Report{Cluster: cluster}
+	res, err := cs.source.Resources(ctx)
+	if err != nil {
+		if ctx.Err() != nil { // the bot ends, or somebody's patience did: that says nothing of the cluster
+			return rep, ctx.Err()
+		}
+		inv.fail(cs, err, &rep)
+		return rep, nil
+	}
+	rep.Claimed, err = inv.cfg.Store.ClaimTick(ctx, cluster, inv.cfg.Every)
+	if err != nil {
+		return rep, err
+	}
+	return rep, inv.take(ctx, cs, &res, &rep)
+}
+
+func (inv *Inventory) fail(cs *clusterState, err error, rep *Report) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	rep.Err = err
+	rep.Failing = cs.Err == nil
+	if rep.Failing {
+		cs.Since = inv.cfg.Now()
+		rep.Looks = true
+	}
+	cs.Err = err
+	inv.publish(rep.Looks)
+}
+
+// take compares an answer with what is known, and replaces it.
+func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.Resources, rep *Report) error {
+	now := inv.cfg.Now()
+	if err := inv.adopt(ctx, cs, res, rep); err != nil {
+		return err
+	}
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+
+	rep.First = cs.At.IsZero()
+	rep.Healed = cs.Err != nil
+	moved := rep.First || rep.Healed // containers came, went, or changed state or name
+	online := cs.takeNodes(res.Nodes, now, rep)
+
+	var save []Record
+	answered := make(map[int]struct{}, len(res.Containers))
+	for i := range res.Containers {
+		row := &res.Containers[i]
+		answered[row.VMID] = struct{}{}
+		before, known := cs.byVMID[row.VMID]
+		if known && before.raw == *row && before.miss == 0 && before.State == before.stateIn(row, online[row.Node]) {
+			continue
+		}
+		if known && row.Status != before.raw.Status && now.Sub(before.observed) < listLag {
+			continue // the list is older than what was read from the container itself
+		}
+		if !known {
+			if !rep.Claimed {
+				continue // the process that claimed this period gives it its id
+			}
+			before = nil
+		}
+		after := build(cs.Name, before, row, online[row.Node], now)
+		cs.byVMID[row.VMID] = after
+		if before == nil || visible(before, after) {
+			rep.Looks = true
+		}
+		if before == nil || before.Record != after.Record {
+			save = append(save, after.Record)
+			moved = true
+			rep.Changes = append(rep.Changes, Change{cs.Name, before, after})
+		}
+	}
+	save = append(save, cs.dropMissing(answered, res, online, now, rep)...)
+	moved = moved || len(rep.Changes) > 0
+
+	cs.At, cs.Err = now, nil
+	cs.Skew = res.At.Sub(now)
+	if rep.First || rep.Healed {
+		rep.Looks = true
+	}
+	if rep.Looks {
+		cs.Changed = now
+	}
+	inv.publish(moved)
+	if rep.Claimed && len(save) > 0 {
+		return inv.cfg.Store.Save(ctx, save)
+	}
+	return nil
+}
+
+// adopt reads the store again when the answer holds containers that another
+// process may have named already.
+func (inv *Inventory) adopt(ctx context.Context, cs *clusterState, res *proxmox.Resources, rep *Report) error {
+	if rep.Claimed {
+		return nil
+	}
+	for i := range res.Containers {
+		if _, known := cs.byVMID[res.Containers[i].VMID]; !known {
+			return inv.load(ctx, cs)
+		}
+	}
+	return nil
+}
+
+func (cs *clusterState) takeNodes(nodes []proxmox.Node, now time.Time, rep *Report) map[string]bool {
+	online := make(map[string]bool, len(nodes))
+	for _, n := range nodes {
+		up := n.Status == "online"
+		online[n.Name] = up
+		known, ok := cs.nodes[n.Name]
+		switch {
+		case !ok:
+			cs.nodes[n.Name] = &Node{Name: n.Name, Online: up, Since: now}
+			if !up {
+				rep.Nodes = append(rep.Nodes, NodeChange{cs.Name, n.Name, false})
+			}
+		case known.Online != up:
+			known.Online, known.Since = up, now
+			rep.Nodes = append(rep.Nodes, NodeChange{cs.Name, n.Name, up})
+			rep.Looks = true
+		}
+	}
+	cs.Nodes = cs.Nodes[:0:0]
+	for _, n := range cs.nodes {
+		cs.Nodes = append(cs.Nodes, *n)
+	}
+	slices.SortFunc(cs.Nodes, func(a, b Node) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	return online
+}
+
+// dropMissing marks containers gone that two complete answers did not hold
+// while their node was online. An empty answer where there were several is
+// taken for a lost privilege, not for a fleet that vanished.
+func (cs *clusterState) dropMissing(answered map[int]struct{}, res *proxmox.Resources, online map[string]bool, now time.Time, rep *Report) []Record {
+	if len(answered) >= len(cs.byVMID) || len(res.Containers) == 0 && len(cs.byVMID) > 1 {
+		return nil
+	}
+	var gone []Record
+	for vmid, c := range cs.byVMID {
+		if _, ok := answered[vmid]; ok || !online[c.Node] {
+			continue
+		}
+		next := *c
+		next.miss++
+		if next.miss < 2 {
+			cs.byVMID[vmid] = &next
+			continue
+		}
+		delete(cs.byVMID, vmid)
+		next.GoneAt, next.SeenAt = now, now
+		gone = append(gone, next.Record)
+		rep.Changes = append(rep.Changes, Change{cs.Name, c, nil})
+		rep.Looks = true
+	}
+	return gone
+}
+
+// stateIn is the state that row means for c: an action that failed stays
+// visible until the container runs.
+func (c *Container) stateIn(row *proxmox.Container, nodeOnline bool) State {
+	st := stateOf(row, nodeOnline)
+	if st == Stopped && c.Trouble != "" {
+		return Error
+	}
+	return st
+}
+
+func build(cluster string, before *Container, row *proxmox.Container, nodeOnline bool, now time.Time) *Container {
+	var c Container
+	if before != nil {
+		c.Record = before.Record
+		c.Shown = before.Shown
+		c.BootedAt = before.BootedAt
+	} else {
+		c.Record = Record{ID: NewID(), Cluster: cluster, VMID: row.VMID, FirstSeen: now, SeenAt: now}
+		c.Shown = Percentages{None, None, None}
+	}
+	c.raw = *row
+	c.Node = row.Node
+	c.State = c.stateIn(row, nodeOnline)
+	if row.Name != "" || row.Status != "unknown" { // a row without data says nothing about these
+		c.Hostname, c.Tags, c.Pool = row.Name, row.Tags, row.Pool
+		c.Template = row.Template
+	}
+	if c.State == Running {
+		c.Trouble, c.TroubleAt = "", time.Time{}
+	}
+	c.Lock, c.HAState = row.Lock, row.HAState
+	c.Cores, c.MaxMem, c.MaxDisk = row.MaxCPU, row.MaxMem, row.MaxDisk
+	c.CPUPct, c.MemPct, c.DiskPct = None, None, None
+	if c.State == Running && row.Status == "running" {
+		c.Mem, c.Disk = row.Mem, row.Disk
+		c.CPUPct = percent(row.CPU, 1)
+		c.MemPct = percent(float64(row.Mem), float64(row.MaxMem))
+		c.DiskPct = percent(float64(row.Disk), float64(row.MaxDisk))
+		booted := now.Add(-time.Duration(row.Uptime) * time.Second)
+		if d := booted.Sub(c.BootedAt); d > time.Minute || d < -time.Minute {
+			c.BootedAt = booted // else the same boot, seen with a little noise
+		}
+	} else {
+		c.BootedAt = time.Time{}
+	}
+	c.Shown = Percentages{
+		CPU:  settle(c.Shown.CPU, c.CPUPct, cpuJitter),
+		Mem:  settle(c.Shown.Mem, c.MemPct, memJitter),
+		Disk: settle(c.Shown.Disk, c.DiskPct, diskJitter),
+	}
+	if before != nil && c.Record != before.Record {
+		c.SeenAt = now
+	}
+	return &c
+}
+
+// visible reports whether a list would show the two differently.
+func visible(a, b *Container) bool {
+	return a.State != b.State || a.Shown != b.Shown || a.Hostname != b.Hostname || a.Node != b.Node ||
+		a.Lock != b.Lock || a.Trouble != b.Trouble || a.Template != b.Template || a.Tags != b.Tags || a.BootedAt != b.BootedAt
+}
+
+// publish makes what is known the snapshot. Only where containers moved are
+// the lists sorted again; otherwise their order stands and only the containers
+// are exchanged.
+func (inv *Inventory) publish(moved bool) {
+	old := inv.snap.Load()
+	s := &Snapshot{Clusters: make([]Cluster, 0, len(inv.cfg.Sources))}
+	n := 0
+	for _, src := range inv.cfg.Sources {
+		cs := inv.clusters[src.Name()]
+		s.Clusters = append(s.Clusters, cs.Cluster)
+		n += len(cs.byVMID)
+	}
+	s.byID = make(map[ID]*Container, n)
+	s.byState = make(map[State][]*Container, len(States))
+	for _, src := range inv.cfg.Sources {
+		for _, c := range inv.clusters[src.Name()].byVMID {
+			s.byID[c.ID] = c
+		}
+	}
+	if old == nil || moved {
+		for _, c := range s.byID {
+			s.byState[c.State] = append(s.byState[c.State], c)
+		}
+		for _, list := range s.byState {
+			slices.SortFunc(list, order)
+		}
+	} else {
+		for st, list := range old.byState {
+			next := make([]*Container, len(list))
+			for i, c := range list {
+				next[i] = s.byID[c.ID]
+			}
+			s.byState[st] = next
+		}
+	}
+	inv.snap.Store(s)
+}
+
+// Amend changes the record of one container outside of a refresh: a failed
+// action, a fingerprint that was read, a container that is known to be gone.
+// It returns the container as it is then; nil where there is none (any more).
+func (inv *Inventory) Amend(ctx context.Context, id ID, change func(*Record)) (*Container, error) {
+	inv.mu.Lock()
+	c, ok := inv.snap.Load().ByID(id)
+	if !ok {
+		inv.mu.Unlock()
+		return nil, nil
+	}
+	cs := inv.clusters[c.Cluster]
+	now := inv.cfg.Now()
+	next := *c
+	change(&next.Record)
+	if next.Record == c.Record {
+		inv.mu.Unlock()
+		return c, nil
+	}
+	next.SeenAt = now
+	cs.Changed = now
+	if next.GoneAt.IsZero() {
+		if next.State == Stopped && next.Trouble != "" {
+			next.State = Error
+		} else if next.State == Error && next.Trouble == "" {
+			next.State = stateOf(&next.raw, true)
+		}
+		cs.byVMID[next.VMID] = &next
+	} else {
+		delete(cs.byVMID, next.VMID)
+	}
+	inv.publish(true)
+	inv.mu.Unlock()
+	if err := inv.cfg.Store.Save(ctx, []Record{next.Record}); err != nil {
+		return &next, err
+	}
+	if !next.GoneAt.IsZero() {
+		return nil, nil
+	}
+	return &next, nil
+}
+
+// listLag is how far Proxmox's list may be behind a container's own status: it
+// is made of what each node reports every 10 seconds.
+const listLag = 15 * time.Second
+
+// Observe takes over the live state of one container, read outside of a
+// refresh, so that nobody sees the old one for the seconds in which Proxmox's
+// own list lags behind.
+func (inv *Inventory) Observe(ctx context.Context, id ID, live proxmox.Container) error {
+	inv.mu.Lock()
+	c, ok := inv.snap.Load().ByID(id)
+	if !ok {
+		inv.mu.Unlock()
+		return nil
+	}
+	cs := inv.clusters[c.Cluster]
+	row := c.raw
+	row.VMID, row.Node = c.VMID, c.Node
+	row.Status, row.Lock, row.Uptime = live.Status, live.Lock, live.Uptime
+	row.CPU, row.Mem, row.Disk = live.CPU, live.Mem, live.Disk
+	row.MaxCPU, row.MaxMem = live.MaxCPU, live.MaxMem
+	if live.MaxDisk > 0 {
+		row.MaxDisk = live.MaxDisk
+	}
+	now := inv.cfg.Now()
+	next := build(cs.Name, c, &row, true, now)
+	next.observed = now
+	cs.byVMID[c.VMID] = next
+	cs.Changed = now
+	changed := next.Record != c.Record
+	inv.publish(true)
+	inv.mu.Unlock()
+	if changed {
+		return inv.cfg.Store.Save(ctx, []Record{next.Record})
+	}
+	return nil
+}
+
+// Skew is how far a cluster's clock is ahead of ours, as its last answer said.
+func (inv *Inventory) Skew(cluster string) time.Duration {
+	c, _ := inv.Snapshot().Cluster(cluster)
+	return c.Skew
+}
+
+// Identify compares a container with the config that its VMID has now, and
+// learns its fingerprint where there was none. It reports whether it is another
+// container by now; the known one is then gone, and a refresh finds the other.
+func (inv *Inventory) Identify(ctx context.Context, id ID, cfg proxmox.ContainerConfig) (replaced bool, err error) {
+	print := Fingerprint(cfg)
+	_, err = inv.Amend(ctx, id, func(r *Record) {
+		if SameContainer(r.Fingerprint, print) {
+			r.Fingerprint = print
+			return
+		}
+		replaced = true
+		r.GoneAt = inv.cfg.Now()
+	})
+	return replaced, err
+}

@@ -1,0 +1,147 @@
+package inventory
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Snapshot is everything that is known at one moment. It is immutable and
+// shared by all who read it.
+type Snapshot struct {
+	Clusters []Cluster // in the order of the configuration
+	byState  map[State][]*Container
+	byID     map[ID]*Container
+}
+
+// Cluster is the state of one cluster's answers.
+type Cluster struct {
+	Name    string
+	At      time.Time // of the last good answer; zero before the first
+	Changed time.Time // when a list of it last looked different
+	Err     error     // why the last try failed; nil when it did not
+	Since   time.Time // when Err began
+	Nodes   []Node
+	Skew    time.Duration // how far its clock is ahead of ours
+}
+
+// Stale reports whether the cluster did not answer the last time.
+func (c Cluster) Stale() bool { return c.Err != nil }
+
+// Node is a node of a cluster.
+type Node struct {
+	Name   string
+	Online bool
+	Since  time.Time // when Online last changed, as far as this process saw
+}
+
+// Len is the number of containers.
+func (s *Snapshot) Len() int { return len(s.byID) }
+
+// Count is the number of containers in a state.
+func (s *Snapshot) Count(st State) int { return len(s.byState[st]) }
+
+// ByID finds a container that is not gone.
+func (s *Snapshot) ByID(id ID) (*Container, bool) {
+	c, ok := s.byID[id]
+	return c, ok
+}
+
+// In returns the containers in a state, by name.
+func (s *Snapshot) In(st State) []*Container { return s.byState[st] }
+
+// WorstFirst returns the containers of all states in the order in which a
+// person wants to see them: trouble first, by name inside each state.
+func (s *Snapshot) WorstFirst() iter.Seq[*Container] {
+	return func(yield func(*Container) bool) {
+		for _, st := range [...]State{Error, Unknown, Creating, Running, Stopped} {
+			for _, c := range s.byState[st] {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Cluster finds a cluster's state by name.
+func (s *Snapshot) Cluster(name string) (Cluster, bool) {
+	for _, c := range s.Clusters {
+		if c.Name == name {
+			return c, true
+		}
+	}
+	return Cluster{}, false
+}
+
+// At is the time of the oldest of the clusters' last good answers.
+func (s *Snapshot) At() time.Time {
+	var t time.Time
+	for i, c := range s.Clusters {
+		if i == 0 || c.At.Before(t) {
+			t = c.At
+		}
+	}
+	return t
+}
+
+// Find resolves what a person types for a container: a hostname, a VMID,
+// node/name, cluster/name or cluster/vmid. Several answers mean that the word
+// is ambiguous.
+func (s *Snapshot) Find(name string) []*Container {
+	name = strings.TrimSpace(name)
+	place, rest, qualified := strings.Cut(name, "/")
+	if !qualified {
+		rest = name
+	}
+	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "CT "), "ct ")
+	vmid, err := strconv.Atoi(rest)
+	var found []*Container
+	for _, c := range s.byID {
+		if qualified && !strings.EqualFold(place, c.Node) && !strings.EqualFold(place, c.Cluster) {
+			continue
+		}
+		if strings.EqualFold(c.Hostname, rest) && rest != "" || err == nil && c.VMID == vmid {
+			found = append(found, c)
+		}
+	}
+	slices.SortFunc(found, order)
+	return found
+}
+
+// Suggest returns up to n containers whose name, number or place contains what
+// was typed so far; those that begin with it come first.
+func (s *Snapshot) Suggest(typed string, n int, may func(*Container) bool) []*Container {
+	typed = strings.ToLower(strings.TrimSpace(typed))
+	var first, then []*Container
+	for _, c := range s.byID {
+		name := strings.ToLower(c.DisplayName())
+		at := strings.Index(name, typed)
+		if at < 0 && !strings.HasPrefix(strconv.Itoa(c.VMID), typed) && !strings.HasPrefix(c.Node+"/"+name, typed) {
+			continue
+		}
+		if !may(c) {
+			continue
+		}
+		if at == 0 {
+			first = append(first, c)
+		} else {
+			then = append(then, c)
+		}
+	}
+	slices.SortFunc(first, order)
+	slices.SortFunc(then, order)
+	all := append(first, then...)
+	return all[:min(n, len(all))]
+}
+
+func order(a, b *Container) int {
+	return cmp.Or(
+		cmp.Compare(a.DisplayName(), b.DisplayName()),
+		cmp.Compare(a.Cluster, b.Cluster),
+		cmp.Compare(a.VMID, b.VMID),
+	)
+}

@@ -1,0 +1,619 @@
+package view
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/bot/jobs"
+)
+
+// FilterAll shows every state.
+const FilterAll = "all"
+
+// Filters are the values of the filter select, in its order.
+func Filters() []string {
+	all := []string{FilterAll}
+	for _, st := range inventory.States {
+		all = append(all, string(st))
+	}
+	return all
+}
+
+// Board is what a list of containers is made of.
+type Board struct {
+	Fleet  *inventory.Snapshot
+	Busy   map[inventory.ID]jobs.Job
+	May    func(*inventory.Container) bool // nil: every container may be seen
+	Filter string
+	Page   int // from 1
+	Space  chat.Space
+	Every  time.Duration // between two checks
+	Now    time.Time
+
+	Changed   time.Time // shared: when it last looked different
+	Confirmed time.Time // shared: when it was last confirmed without a change; zero: not since
+}
+
+// page is the part of the fleet that is shown.
+type page struct {
+	rows        []*inventory.Container
+	counts      map[inventory.State]int
+	total       int // all that may be seen
+	match       int // of these, with the filter
+	first, last int // of the rows, from 1
+	number      int // of the page
+	more        bool
+	hot         []*inventory.Container // over 90 %
+	hotMore     int
+}
+
+func (b Board) busy(id inventory.ID) bool {
+	_, ok := b.Busy[id]
+	return ok
+}
+
+// page walks the fleet worst first, and looks at no more containers than the
+// page needs where everything may be seen.
+func (b Board) page(size int) page {
+	p := page{counts: map[inventory.State]int{}, number: max(b.Page, 1)}
+	all := b.May == nil
+	if all {
+		for _, st := range inventory.States {
+			p.counts[st] = b.Fleet.Count(st)
+			p.total += p.counts[st]
+		}
+	} else {
+		for c := range b.Fleet.WorstFirst() {
+			if b.May(c) {
+				p.counts[c.State]++
+				p.total++
+			}
+		}
+	}
+	p.match = p.total
+	if b.Filter != FilterAll {
+		p.match = p.counts[inventory.State(b.Filter)]
+	}
+	pages := max((p.match+size-1)/size, 1)
+	p.number = min(p.number, pages)
+	skip := (p.number - 1) * size
+	at := 0
+	for c := range b.ordered() {
+		if at++; at <= skip {
+			continue
+		}
+		if len(p.rows) == size {
+			break
+		}
+		p.rows = append(p.rows, c)
+	}
+	if len(p.rows) > 0 {
+		p.first, p.last = skip+1, skip+len(p.rows)
+	}
+	p.more = p.last < p.match
+	return p
+}
+
+// ordered yields what the filter and the rights leave, worst first: error,
+// unknown, creating, busy, running, stopped.
+func (b Board) ordered() func(func(*inventory.Container) bool) {
+	shown := func(c *inventory.Container) bool {
+		return (b.Filter == FilterAll || c.State == inventory.State(b.Filter)) && (b.May == nil || b.May(c))
+	}
+	var busy []*inventory.Container
+	for id := range b.Busy {
+		if c, ok := b.Fleet.ByID(id); ok && shown(c) {
+			busy = append(busy, c)
+		}
+	}
+	slices.SortFunc(busy, func(x, y *inventory.Container) int {
+		return strings.Compare(x.DisplayName()+string(x.ID), y.DisplayName()+string(y.ID))
+	})
+	return func(yield func(*inventory.Container) bool) {
+		for _, st := range []inventory.State{inventory.Error, inventory.Unknown, inventory.Creating, "", inventory.Running, inventory.Stopped} {
+			list := b.Fleet.In(st)
+			if st == "" {
+				list = busy
+			}
+			for _, c := range list {
+				if st != "" && b.busy(c.ID) || !shown(c) {
+					continue
+				}
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// hot are the running containers over 90 %.
+func (b Board) findHot(p *page) {
+	for _, c := range b.Fleet.In(inventory.Running) {
+		if max(c.Shown.CPU, c.Shown.Mem, c.Shown.Disk) <= 90 || b.May != nil && !b.May(c) {
+			continue
+		}
+		if len(p.hot) == 3 {
+			p.hotMore++
+			continue
+		}
+		p.hot = append(p.hot, c)
+	}
+}
+
+// Message is the board that a channel shares.
+func (b Board) Message() chat.Message {
+	b.Filter = orAll(b.Filter)
+	p := b.page(b.Space.Board)
+	b.findHot(&p)
+	blocks := b.head(p)
+	if !b.Space.ControlsFirst {
+		blocks = append(blocks, chat.Divider{})
+	}
+	blocks = append(blocks, b.rows(p, true)...)
+	if len(p.rows) > 0 {
+		blocks = append(blocks, chat.Divider{})
+	}
+	blocks = append(blocks, b.jump(p)...)
+	c := chat.Controls{ID: "board:controls"}
+	if p.total > 0 {
+		sel := b.filterSelect(p)
+		sel.Placeholder, sel.Selected = fmt.Sprintf("%s — %d, filter…", title(b.Filter), p.match), ""
+		c.Select = &sel
+	}
+	if p.more {
+		rest := fmt.Sprintf("See %d–%d", p.last+1, min(p.last+b.Space.Panel, p.match))
+		c.Buttons = append(c.Buttons, chat.Button{ID: "board:more", Label: rest})
+	}
+	c.Buttons = append(c.Buttons, chat.Button{ID: "board:refresh", Label: "Refresh now"})
+	blocks = append(blocks, c, chat.Note{Text: b.sharedFooter(p)})
+	return chat.Message{Public: true, Summary: b.summary(p), Tone: b.tone(p), Blocks: blocks}
+}
+
+// Panel is one person's own view, which filters and pages in place.
+func (b Board) Panel() chat.Panel {
+	b.Filter = orAll(b.Filter)
+	p := b.page(b.Space.Panel)
+	return chat.Panel{
+		ID: "board", Title: "Containers", Close: "Close", Live: true, Tone: chat.Quiet,
+		State:  BoardState(b.Filter, p.number),
+		Blocks: b.own(p, b.Space.ControlsFirst, nil),
+	}
+}
+
+// Home is the board for one person alone.
+func (b Board) Home() chat.Home {
+	b.Filter = orAll(b.Filter)
+	p := b.page(b.Space.Home)
+	b.findHot(&p)
+	return chat.Home{State: BoardState(b.Filter, p.number), Blocks: b.own(p, true, b.head(p))}
+}
+
+// BoardState is the state of an own view: filter and page.
+func BoardState(filter string, page int) string { return "b." + filter + "." + strconv.Itoa(page) }
+
+// ParseBoardState reads it; what it cannot read is the first page of all.
+func ParseBoardState(s string) (filter string, page int) {
+	parts := strings.Split(s, ".")
+	if len(parts) != 3 || parts[0] != "b" || !slices.Contains(Filters(), parts[1]) {
+		return FilterAll, 1
+	}
+	n, err := strconv.Atoi(parts[2])
+	if err != nil || n < 1 {
+		n = 1
+	}
+	return parts[1], n
+}
+
+func orAll(filter string) string {
+	if !slices.Contains(Filters(), filter) {
+		return FilterAll
+	}
+	return filter
+}
+
+// own lays out a private list: controls where the surface opens.
+func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
+	sel := b.filterSelect(p)
+	c := chat.Controls{ID: "board:controls", Select: &sel, Buttons: []chat.Button{{ID: "board:refresh", Label: "Refresh now"}}}
+	if p.number > 1 {
+		c.Buttons = append(c.Buttons, chat.Button{ID: "board:page:" + strconv.Itoa(p.number-1), Label: "Previous"})
+	}
+	if p.more {
+		c.Buttons = append(c.Buttons, chat.Button{ID: "board:page:" + strconv.Itoa(p.number+1), Label: "Next"})
+	}
+	all := chat.Button{ID: "board:all", Label: "Show all"}
+	filtered := b.Filter != FilterAll
+	if filtered && !controlsFirst {
+		c.Buttons = append(c.Buttons, all)
+	}
+
+	blocks := head
+	if controlsFirst {
+		blocks = append(blocks, c)
+	}
+	if len(head) == 0 {
+		blocks = append(blocks, b.stale()...)
+	}
+	showing := chat.Texts(chat.B("Showing: "+title(b.Filter)), fmt.Sprintf(" · %d of %d", p.match, p.total))
+	switch {
+	case len(head) > 0 && !filtered:
+		blocks = append(blocks, chat.Divider{})
+	case filtered && controlsFirst && p.match > 0:
+		blocks = append(blocks, chat.Item{Text: showing, Button: &all})
+	default:
+		blocks = append(blocks, chat.Para{Text: showing})
+	}
+	if !controlsFirst {
+		blocks = append(blocks, chat.Divider{})
+	}
+	if p.match == 0 && p.total > 0 {
+		it := chat.Item{Text: noMatch(b.Filter, p.total)}
+		if controlsFirst {
+			it.Button = &all
+		}
+		blocks = append(blocks, it)
+	} else {
+		blocks = append(blocks, b.rows(p, false)...)
+	}
+	blocks = append(blocks, chat.Divider{})
+	if !controlsFirst {
+		blocks = append(blocks, b.jump(p)...)
+		blocks = append(blocks, c)
+	}
+	return append(blocks, chat.Note{Text: chat.Texts(b.span(p), updated(b.Now, b.Every))})
+}
+
+func noMatch(filter string, total int) chat.Text {
+	is := "is " + filter
+	if filter == string(inventory.Error) {
+		is = "is in error"
+	}
+	rest := fmt.Sprintf("All %d containers have another status.", total)
+	if total == 1 {
+		rest = "The only container has another status."
+	}
+	return chat.Texts(chat.B("No container "+is), "\n"+rest)
+}
+
+// head is heading, what is wrong with the clusters, counts, and what is hot.
+func (b Board) head(p page) []chat.Block {
+	blocks := []chat.Block{chat.Heading{Text: b.title()}}
+	blocks = append(blocks, b.stale()...)
+	sum := chat.Texts(chat.B(strconv.Itoa(p.total)), nbsp+"total")
+	for _, st := range inventory.States {
+		sum = append(sum, chat.Texts(" · "+marks[st]+nbsp, chat.B(strconv.Itoa(p.counts[st])), nbsp+string(st))...)
+	}
+	blocks = append(blocks, chat.Para{Text: sum})
+	if len(p.hot) > 0 {
+		blocks = append(blocks, chat.Note{Text: chat.Texts("🟥 " + hotLine(p))})
+	}
+	return blocks
+}
+
+func (b Board) title() string {
+	var list []string
+	for _, c := range b.Fleet.Clusters {
+		list = append(list, c.Name)
+	}
+	if len(list) == 0 || len(list) > 3 {
+		return "Containers"
+	}
+	return "Containers · " + strings.Join(list, ", ")
+}
+
+func hotLine(p page) string {
+	var parts []string
+	for _, c := range p.hot {
+		part := short(c.DisplayName())
+		for _, m := range []struct {
+			word string
+			p    int
+		}{{"CPU", c.Shown.CPU}, {"memory", c.Shown.Mem}, {"disk", c.Shown.Disk}} {
+			if m.p > 90 {
+				part += " " + m.word + nbsp + percent(m.p)
+			}
+		}
+		parts = append(parts, part)
+	}
+	line := "Over 90" + nbsp + "%: " + strings.Join(parts, " · ")
+	if p.hotMore > 0 {
+		line += fmt.Sprintf(" … and %d more", p.hotMore)
+	}
+	return line
+}
+
+// short cuts a name as lists do.
+func short(name string) string {
+	r := []rune(name)
+	if len(r) > 40 {
+		return string(r[:39]) + "…"
+	}
+	return name
+}
+
+// stale tells which clusters do not answer and which nodes are down.
+func (b Board) stale() []chat.Block {
+	var blocks []chat.Block
+	for _, c := range b.Fleet.Clusters {
+		var t chat.Text
+		subject := "Proxmox does not answer."
+		if len(b.Fleet.Clusters) > 1 {
+			subject = "Cluster " + c.Name + " does not answer."
+		}
+		switch {
+		case c.Stale() && c.At.IsZero():
+			t = chat.Texts(markWarn+" ", chat.B(subject), " Nothing was read from it since pvechat started; what is shown is what was known before.")
+		case c.Stale():
+			t = chat.Texts(markWarn+" ", chat.B(subject), " This is the last known state, from ", chat.At(c.At, chat.Clock), ".")
+		case c.At.IsZero():
+			t = chat.Texts(markBusy + " Reading " + c.Name + "…")
+		}
+		for _, n := range c.Nodes {
+			if n.Online {
+				continue
+			}
+			line := chat.Texts(markWarn+" Node ", chat.B(n.Name), " is down: "+lost(b.Fleet, c.Name, n.Name))
+			if len(t) > 0 {
+				line = chat.Texts("\nNode ", chat.B(n.Name), " was already down: "+lost(b.Fleet, c.Name, n.Name))
+			}
+			t = append(t, line...)
+		}
+		if len(t) > 0 {
+			blocks = append(blocks, chat.Para{Text: t})
+		}
+	}
+	return blocks
+}
+
+func lost(f *inventory.Snapshot, cluster, node string) string {
+	n := 0
+	for _, c := range f.In(inventory.Unknown) {
+		if c.Cluster == cluster && c.Node == node {
+			n++
+		}
+	}
+	switch n {
+	case 0:
+		return "no container is on it."
+	case 1:
+		return "its container is unknown."
+	}
+	return fmt.Sprintf("its %d containers are unknown.", n)
+}
+
+func (b Board) rows(p page, shared bool) []chat.Block {
+	if p.total == 0 {
+		if b.reading() {
+			return nil
+		}
+		return []chat.Block{
+			chat.Para{Text: chat.Texts(chat.B("No containers yet"), "\nContainers that exist in Proxmox appear here by themselves.")},
+			chat.Note{Text: chat.Texts("Expected to see some? The Proxmox token may lack ", chat.C("VM.Audit"), ", or your rule in pvechat leaves none.")},
+		}
+	}
+	blocks := make([]chat.Block, 0, len(p.rows))
+	for _, c := range p.rows {
+		blocks = append(blocks, b.row(c))
+	}
+	return blocks
+}
+
+func (b Board) reading() bool {
+	for _, c := range b.Fleet.Clusters {
+		if c.At.IsZero() {
+			return true
+		}
+	}
+	return false
+}
+
+func (b Board) row(c *inventory.Container) chat.Row {
+	r := chat.Row{ID: "row:" + string(c.ID), Mark: marks[c.State], Name: c.DisplayName(), Word: string(c.State), Where: where(c)}
+	if len(b.Fleet.Clusters) > 1 {
+		r.Where += " · " + c.Cluster
+	}
+	cl, _ := b.Fleet.Cluster(c.Cluster)
+	if cl.Stale() {
+		r.Word = was(c.State)
+	}
+	if j, busy := b.Busy[c.ID]; busy {
+		r.Mark, r.Word = markBusy, underWay[j.Action]
+		r.Facts = chat.Texts("asked by "+j.Person.Name+" · since ", chat.At(j.CreatedAt, chat.ClockSec))
+		r.Button = &chat.Button{ID: ID(c.ID, "busy"), Label: title(underWay[j.Action]), Off: true}
+		return r
+	}
+	r.Facts, r.Dots = b.rowFacts(c)
+	r.Menu = rowMenu(c)
+	r.Button = &r.Menu[0]
+	if c.State == inventory.Error {
+		r.Button = &chat.Button{ID: ID(c.ID, "show"), Label: "Manage"}
+	}
+	return r
+}
+
+func (b Board) rowFacts(c *inventory.Container) (facts chat.Text, dots string) {
+	switch {
+	case c.State == inventory.Error && c.Trouble != "":
+		return chat.Texts(c.Trouble+" · ", chat.At(c.TroubleAt, chat.Age)), ""
+	case c.State == inventory.Error:
+		return chat.Texts("Proxmox HA reports an error"), ""
+	case c.State == inventory.Creating:
+		return chat.Texts("being created in Proxmox"), ""
+	case c.State == inventory.Unknown:
+		cl, _ := b.Fleet.Cluster(c.Cluster)
+		for _, n := range cl.Nodes {
+			if n.Name == c.Node && !n.Online {
+				return chat.Texts(c.Node + " is down"), ""
+			}
+		}
+		return chat.Texts(c.Node + " reports no data for it"), ""
+	}
+	line := measure("CPU", c.Shown.CPU) + " · " + measure("MEM", c.Shown.Mem) + " · " + measure("DISK", c.Shown.Disk)
+	if c.Lock != "" {
+		line = "locked (" + c.Lock + ") · " + line
+	}
+	if c.Template {
+		line = "template · " + line
+	}
+	if c.State == inventory.Running {
+		if up := b.Now.Sub(c.BootedAt); !c.BootedAt.IsZero() && up < time.Hour {
+			line = "up " + freshUptime(up) + " · " + line
+		}
+		return chat.Texts(line), "SVC" + nbsp + dash
+	}
+	return chat.Texts(line), ""
+}
+
+// freshUptime moves in steps of five minutes, so that a board need not be
+// edited every minute only to say so.
+func freshUptime(up time.Duration) string {
+	if up < 5*time.Minute {
+		return "under 5" + nbsp + "min"
+	}
+	return strconv.Itoa(int(up/(5*time.Minute))*5) + nbsp + "min"
+}
+
+// rowMenu is what a row offers, the next step first.
+func rowMenu(c *inventory.Container) []chat.Button {
+	manage := chat.Button{ID: ID(c.ID, "show"), Label: "Manage"}
+	events := chat.Button{ID: ID(c.ID, "events"), Label: "Events"}
+	switch {
+	case c.State == inventory.Running:
+		return []chat.Button{
+			manage,
+			{ID: ID(c.ID, "restart"), Label: "Restart…"},
+			{ID: ID(c.ID, "shutdown"), Label: "Shut down…"},
+			{ID: ID(c.ID, "stop"), Label: "Stop…"},
+		}
+	case c.State == inventory.Stopped && !c.Template:
+		return []chat.Button{{ID: ID(c.ID, "start"), Label: "Start"}, manage, {ID: ID(c.ID, "delete"), Label: "Delete…"}}
+	case c.State == inventory.Error:
+		return []chat.Button{manage, {ID: ID(c.ID, "start"), Label: "Try to start again"}, events}
+	}
+	return []chat.Button{manage, events}
+}
+
+func (b Board) jump(p page) []chat.Block {
+	if b.Space.Jump == 0 || p.match == 0 {
+		return nil
+	}
+	j := chat.Jump{Select: chat.Select{ID: "board:jump", Placeholder: "Jump to a container…"}}
+	rows := p.rows
+	if p.match <= b.Space.Jump {
+		rows = nil
+		for c := range b.ordered() {
+			rows = append(rows, c)
+		}
+	} else {
+		j.Placeholder = "Jump on this page; others: /pve show NAME"
+	}
+	rows = slices.Clone(rows)
+	slices.SortFunc(rows, func(x, y *inventory.Container) int {
+		return strings.Compare(strings.ToLower(x.DisplayName())+string(x.ID), strings.ToLower(y.DisplayName())+string(y.ID))
+	})
+	for _, c := range rows {
+		mark, word := marks[c.State], string(c.State)
+		if job, busy := b.Busy[c.ID]; busy {
+			mark, word = markBusy, underWay[job.Action]
+		}
+		j.Options = append(j.Options, chat.Choosable{
+			Mark: mark, Label: c.DisplayName(), Note: fmt.Sprintf("%s · %d · %s", word, c.VMID, c.Node), Value: "ct:" + string(c.ID),
+		})
+	}
+	return []chat.Block{j}
+}
+
+func (b Board) filterSelect(p page) chat.Select {
+	s := chat.Select{ID: "board:filter", Placeholder: "Filter", Selected: "filter:" + b.Filter}
+	s.Options = append(s.Options, chat.Choosable{Mark: "📋", Label: fmt.Sprintf("All — %d", p.total), Value: "filter:" + FilterAll})
+	for _, st := range inventory.States {
+		s.Options = append(s.Options, chat.Choosable{
+			Mark: marks[st], Label: fmt.Sprintf("%s — %d", title(string(st)), p.counts[st]), Value: "filter:" + string(st),
+		})
+	}
+	return s
+}
+
+func (b Board) span(p page) string {
+	if len(p.rows) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%d–%d of %d · ", p.first, p.last, p.match)
+}
+
+// sharedFooter stays true without an edit.
+func (b Board) sharedFooter(p page) chat.Text {
+	t := chat.Texts(b.span(p), "Changed ", chat.At(b.Changed, chat.Age), " · checked every "+Duration(b.Every))
+	if !b.Confirmed.IsZero() {
+		t = append(t, chat.Texts(" · confirmed ", chat.At(b.Confirmed, chat.Clock))...)
+	}
+	return t
+}
+
+// updated is the footer of what is edited at every tick.
+func updated(now time.Time, every time.Duration) chat.Text {
+	return chat.Texts("Updated ", chat.At(now, chat.ClockSec), " · next ", chat.At(now.Add(every), chat.ClockSec))
+}
+
+func (b Board) tone(p page) chat.Tone {
+	for _, c := range b.Fleet.Clusters {
+		if c.Stale() {
+			return chat.Warning
+		}
+	}
+	switch {
+	case p.counts[inventory.Error] > 0:
+		return chat.Bad
+	case p.counts[inventory.Unknown] > 0:
+		return chat.Warning
+	case p.counts[inventory.Creating] > 0:
+		return chat.Neutral
+	case p.counts[inventory.Running] > 0:
+		return chat.Good
+	}
+	return chat.Quiet
+}
+
+// summary is the board in one sentence.
+func (b Board) summary(p page) string {
+	var s strings.Builder
+	for _, c := range b.Fleet.Clusters {
+		if c.Stale() {
+			fmt.Fprintf(&s, "%s does not answer, last known: ", c.Name)
+		}
+	}
+	if s.Len() == 0 && len(b.Fleet.Clusters) == 1 {
+		s.WriteString(b.Fleet.Clusters[0].Name + ": ")
+	}
+	if p.total == 0 {
+		return s.String() + "no containers."
+	}
+	s.WriteString(count(p.total, "container") + ": ")
+	var parts []string
+	for _, st := range inventory.States {
+		parts = append(parts, fmt.Sprintf("%d %s", p.counts[st], st))
+	}
+	s.WriteString(strings.Join(parts, ", ") + ".")
+	if list := b.Fleet.In(inventory.Error); len(list) > 0 && b.May == nil {
+		var bad []string
+		for _, c := range list[:min(3, len(list))] {
+			bad = append(bad, short(c.DisplayName()))
+		}
+		s.WriteString(" Error: " + strings.Join(bad, ", ") + ".")
+	}
+	if len(p.hot) > 0 {
+		s.WriteString(" " + hotLine(p) + ".")
+	}
+	for _, c := range p.rows {
+		if j, ok := b.Busy[c.ID]; ok {
+			fmt.Fprintf(&s, " %s is %s", short(c.DisplayName()), strings.TrimSuffix(underWay[j.Action], "…")+", asked by "+j.Person.Name+".")
+		}
+	}
+	return s.String()
+}

@@ -1,0 +1,58 @@
+package view
+
+import (
+	"strings"
+
+	"github.com/pvechat/pvechat/bot/access"
+	"github.com/pvechat/pvechat/bot/chat"
+)
+
+// Usage is how a command is typed.
+func Usage(c chat.Command) string {
+	parts := []string{"/pve", c.Name}
+	for _, o := range c.Options {
+		w := strings.ToUpper(o.Name)
+		if !o.Required {
+			w = "[" + o.Name + "]"
+		}
+		parts = append(parts, w)
+	}
+	return strings.Join(parts, " ")
+}
+
+// Help lists what exists and what the person may do.
+func Help(cmds []chat.Command, role access.Role, scope []access.Selector, p chat.Person, home bool) chat.Message {
+	var t chat.Text
+	var words []string
+	for i, c := range cmds {
+		if i > 0 {
+			t = append(t, chat.Span{Text: "\n"})
+		}
+		t = append(t, chat.Texts(chat.C(Usage(c)), "  "+c.Summary)...)
+		words = append(words, c.Name)
+	}
+	you := chat.Texts("You have no role yet: an admin can add ", chat.C(p.ID), " to the access rules.")
+	if role != access.NoRole {
+		of := "every container"
+		if len(scope) > 0 {
+			var s []string
+			for _, sel := range scope {
+				s = append(s, sel.Kind+" "+sel.Value)
+			}
+			of = "containers of " + names(s)
+		}
+		you = chat.Texts("You are ", chat.B(string(role)), " for "+of+".")
+	}
+	if home {
+		you = append(you, chat.Texts(" · The Home tab of this app is the board for you alone.")...)
+	}
+	return chat.Message{
+		Tone: chat.Neutral, Summary: "What /pve can do: " + strings.Join(words, ", ") + ".",
+		Blocks: []chat.Block{
+			chat.Heading{Text: "What /pve can do"},
+			chat.Para{Text: t},
+			chat.Note{Text: you},
+			chat.Controls{ID: "actions", Buttons: []chat.Button{{ID: "board:open", Label: "Open the board", Style: chat.Primary}}},
+		},
+	}
+}

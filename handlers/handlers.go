@@ -1,0 +1,98 @@
+package handlers
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/pvechat/pvechat/bot/access"
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/live"
+	"github.com/pvechat/pvechat/proxmox"
+	"github.com/pvechat/pvechat/proxmox/guest"
+)
+
+// Proxmox is what a detail reads of one container; *proxmox.Client has it.
+type Proxmox interface {
+	ContainerConfig(ctx context.Context, ref proxmox.Ref) (proxmox.ContainerConfig, error)
+	ContainerStatus(ctx context.Context, ref proxmox.Ref) (proxmox.ContainerStatus, error)
+	Interfaces(ctx context.Context, ref proxmox.Ref) ([]proxmox.Interface, error)
+	Snapshots(ctx context.Context, ref proxmox.Ref) ([]proxmox.Snapshot, error)
+}
+
+// Guest reads what is inside a container; *guest.Client does.
+type Guest interface {
+	Credentials(ctx context.Context, t guest.Target, service string) ([]guest.CredentialSet, error)
+}
+
+// Deps are what the routes work with.
+type Deps struct {
+	Log           *slog.Logger
+	Policy        Policy
+	Inventory     *inventory.Inventory
+	Clusters      map[string]Proxmox
+	Guests        map[string]Guest // by cluster; one without SSH has none
+	Jobs          *jobs.Runner
+	Live          *live.Live
+	Events        inventory.EventStore
+	Confirmations Confirmations
+	Every         time.Duration // between two refreshes
+	Now           func() time.Time
+
+	// Platforms are where outcomes are told.
+	Platforms []chat.Platform
+
+	// Ops is told of jobs that failed; nil: nobody is.
+	Ops func(ctx context.Context, j jobs.Job)
+}
+
+// Handlers are the routes and what they share.
+type Handlers struct {
+	Deps
+	details *details
+	pending *pending
+}
+
+// New makes the handlers. It does no I/O.
+func New(d Deps) *Handlers {
+	return &Handlers{Deps: d, details: newDetails(d), pending: newPending()}
+}
+
+// Routes lists everything that a person can do, in the order of the help.
+func (h *Handlers) Routes() []Route {
+	var routes []Route
+	routes = append(routes, h.dashboardRoutes()...)
+	routes = append(routes, h.detailRoutes()...)
+	routes = append(routes, h.lifecycleRoutes()...)
+	routes = append(routes, h.credentialsRoutes()...)
+	return append(routes, h.helpRoutes()...)
+}
+
+// nameOption is the container of a command.
+var nameOption = chat.Option{Name: "name", Summary: "hostname, VMID, node/name or cluster/name", Required: true, Suggest: true}
+
+// busy returns the open job of a container.
+func (h *Handlers) busy(id inventory.ID) *jobs.Job {
+	if j, ok := h.Jobs.Busy(id); ok {
+		return &j
+	}
+	return nil
+}
+
+// nodeDown reports whether a container's node is known to be down.
+func nodeDown(snap *inventory.Snapshot, c *inventory.Container) bool {
+	cl, _ := snap.Cluster(c.Cluster)
+	for _, n := range cl.Nodes {
+		if n.Name == c.Node {
+			return !n.Online
+		}
+	}
+	return false
+}
+
+// may narrows a policy to one person and one container.
+func (h *Handlers) may(p chat.Person, c *inventory.Container) func(access.Permission) bool {
+	return func(what access.Permission) bool { return h.Policy.May(p, what, TargetOf(c)) }
+}
