@@ -44,8 +44,9 @@ type Route struct {
 	// "name", the control's id holds it. The right is checked for it.
 	Container bool
 
-	// Audited routes are written to the audit, whatever comes of them. Denials
-	// always are.
+	// Audited routes change or reveal something: they are written to the
+	// audit, whatever comes of them (denials always are), and an invocation
+	// that another replica was given too does nothing the second time.
 	Audited bool
 
 	Handle Func
@@ -74,6 +75,7 @@ type Router struct {
 	policy Policy
 	audit  Recorder
 	fleet  Fleet
+	again  Repeats
 	now    func() time.Time
 
 	commands []chat.Command
@@ -82,8 +84,8 @@ type Router struct {
 }
 
 // NewRouter checks the routes: each needs a permission, and no two have a name.
-func NewRouter(log *slog.Logger, policy Policy, audit Recorder, fleet Fleet, now func() time.Time, routes ...Route) (*Router, error) {
-	r := &Router{log: log, policy: policy, audit: audit, fleet: fleet, now: now, byName: map[string]*Route{}, byID: map[string]*Route{}}
+func NewRouter(log *slog.Logger, policy Policy, audit Recorder, fleet Fleet, again Repeats, now func() time.Time, routes ...Route) (*Router, error) {
+	r := &Router{log: log, policy: policy, audit: audit, fleet: fleet, again: again, now: now, byName: map[string]*Route{}, byID: map[string]*Route{}}
 	for i := range routes {
 		rt := &routes[i]
 		if rt.Needs == "" {
@@ -152,6 +154,15 @@ func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 	}
 	ctx, cancel := context.WithTimeout(ctx, req.Route.Timeout)
 	defer cancel()
+	if req.Route.Audited && inv.ID != "" {
+		first, err := r.again.First(ctx, inv.Person.Key()+":"+inv.ID)
+		if err != nil {
+			log.WarnContext(ctx, "tell a repeat", "err", err) // what changes something needs the database itself, and says so
+		} else if !first {
+			log.InfoContext(ctx, "delivered a second time")
+			return chat.Answer{}
+		}
+	}
 	a := req.Route.Handle(ctx, req)
 	log.InfoContext(ctx, "answered", "outcome", cmp.Or(req.outcome, "ok"), "detail", req.detail, "job", req.job)
 	if req.Route.Audited {

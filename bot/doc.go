@@ -1,0 +1,32 @@
+// Package bot is the process: it queues what people do, refreshes what is
+// known of the clusters, and serves health and metrics. Its folders are the
+// parts.
+//
+// # How it hangs together
+//
+//	cmd → bot → handlers → bot/{jobs,live,view,access,inventory,alerts} → bot/chat, proxmox
+//
+// An adapter (bot/slack, bot/discord) decodes what a person did to a
+// chat.Invocation and hands it to the [Dispatcher], which bounds how many are
+// under way, drops second deliveries, and asks the router in package handlers.
+// The answer is a neutral surface that the adapter renders. Reads are answered
+// from the snapshot in memory: no call to Proxmox or into a guest before the
+// answer.
+//
+// Every 30 seconds each cluster is asked once. What changed is stored, told to
+// the ops channel where it is an incident, and edited into boards and open
+// panels where a person would see a difference.
+//
+// # Guarantees
+//
+//   - A power action or deletion is written down before it is sent, and is
+//     never sent twice. After a crash the task list of Proxmox says what became
+//     of it.
+//   - One container has one open job; of two people who press at once, one
+//     hears that the other is at it.
+//   - A button belongs to a container of our own naming, not to a VMID: a
+//     container that was made anew with an old number is never hit by it.
+//   - Every right is checked at every press, whatever the surface shows.
+//   - The outcome of an action goes to the person who asked, or nowhere public.
+//   - A revealed credential is sent to one person and kept nowhere.
+package bot

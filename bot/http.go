@@ -1,0 +1,83 @@
+package bot
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Check is one line of /readyz.
+type Check struct {
+	Name   string    `json:"name"`
+	OK     bool      `json:"ok"`
+	Detail string    `json:"detail"`
+	Since  time.Time `json:"since"`
+}
+
+// Health serves /healthz, /readyz and /metrics.
+type Health struct {
+	Listen  string // host:port; empty: off
+	Checks  func(ctx context.Context) []Check
+	Metrics *Metrics
+	Log     *slog.Logger
+}
+
+// Run listens until ctx ends. It returns an error only when it cannot listen.
+func (h Health) Run(ctx context.Context) error {
+	if h.Listen == "" {
+		<-ctx.Done()
+		return nil
+	}
+	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", h.Listen)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	h.Log.InfoContext(ctx, "listening", "addr", ln.Addr().String())
+	srv := &http.Server{Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ln) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		_ = srv.Close()
+	}
+	if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (h Health) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		body := struct {
+			Ready  bool    `json:"ready"`
+			Checks []Check `json:"checks"`
+		}{Ready: true, Checks: h.Checks(r.Context())}
+		for _, c := range body.Checks {
+			body.Ready = body.Ready && c.OK
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if !body.Ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		_ = json.NewEncoder(w).Encode(body) // a client that went away is not our trouble
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(h.Metrics.Registry, promhttp.HandlerOpts{}))
+	return mux
+}

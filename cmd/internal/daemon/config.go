@@ -1,0 +1,543 @@
+package daemon
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	yaml "go.yaml.in/yaml/v4"
+
+	"github.com/pvechat/pvechat/bot/access"
+)
+
+// Secret is a value that is never printed.
+type Secret string
+
+const redacted = "[redacted]"
+
+func (Secret) String() string             { return redacted }
+func (Secret) GoString() string           { return redacted }
+func (Secret) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+func (Secret) LogValue() slog.Value       { return slog.StringValue(redacted) }
+
+// Config is the configuration file. See config.example.yaml for what each key
+// means; every secret KEY can stand in a file named by KEY_file, or in the
+// environment, but in one place only.
+type Config struct {
+	Log        LogConfig       `yaml:"log"`
+	Slack      *SlackConfig    `yaml:"slack"`
+	Discord    *DiscordConfig  `yaml:"discord"`
+	Clusters   []ClusterConfig `yaml:"clusters"`
+	Database   DatabaseConfig  `yaml:"database"`
+	KeysetFile string          `yaml:"keyset_file"`
+	Refresh    RefreshConfig   `yaml:"refresh"`
+	Channels   ChannelsConfig  `yaml:"channels"`
+	Access     []AccessConfig  `yaml:"access"`
+	Templates  string          `yaml:"templates_dir"`
+	HTTP       HTTPConfig      `yaml:"http"`
+}
+
+// LogConfig says how the log on stderr looks.
+type LogConfig struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}
+
+// SlackConfig switches Slack on.
+type SlackConfig struct {
+	Mode              string `yaml:"mode"`
+	BotToken          Secret `yaml:"bot_token"`
+	BotTokenFile      string `yaml:"bot_token_file"`
+	AppToken          Secret `yaml:"app_token"`
+	AppTokenFile      string `yaml:"app_token_file"`
+	SigningSecret     Secret `yaml:"signing_secret"`
+	SigningSecretFile string `yaml:"signing_secret_file"`
+	APIURL            string `yaml:"api_url"`
+}
+
+// DiscordConfig switches Discord on.
+type DiscordConfig struct {
+	Mode          string   `yaml:"mode"`
+	BotToken      Secret   `yaml:"bot_token"`
+	BotTokenFile  string   `yaml:"bot_token_file"`
+	ApplicationID string   `yaml:"application_id"`
+	PublicKey     string   `yaml:"public_key"`
+	GuildIDs      []string `yaml:"guild_ids"`
+	APIURL        string   `yaml:"api_url"`
+}
+
+// ClusterConfig is one Proxmox cluster, or one node on its own.
+type ClusterConfig struct {
+	Name            string     `yaml:"name"`
+	URLs            []string   `yaml:"urls"`
+	TokenID         string     `yaml:"token_id"`
+	TokenSecret     Secret     `yaml:"token_secret"`
+	TokenSecretFile string     `yaml:"token_secret_file"`
+	CAFile          string     `yaml:"ca_file"`
+	Fingerprints    []string   `yaml:"fingerprints"`
+	Insecure        bool       `yaml:"insecure"`
+	SSH             *SSHConfig `yaml:"ssh"`
+}
+
+// SSHConfig is how containers are entered.
+type SSHConfig struct {
+	Via            string `yaml:"via"`
+	User           string `yaml:"user"`
+	Port           int    `yaml:"port"`
+	KeyFile        string `yaml:"key_file"`
+	KnownHostsFile string `yaml:"known_hosts_file"`
+}
+
+// DatabaseConfig is where state lives.
+type DatabaseConfig struct {
+	URL         Secret `yaml:"url"`
+	URLFile     string `yaml:"url_file"`
+	AutoMigrate *bool  `yaml:"auto_migrate"`
+}
+
+// RefreshConfig is how often the clusters are asked.
+type RefreshConfig struct {
+	Every string `yaml:"every"`
+}
+
+// ChannelsConfig names channels with a purpose.
+type ChannelsConfig struct {
+	Ops OpsConfig `yaml:"ops"`
+}
+
+// OpsConfig is where incidents are told.
+type OpsConfig struct {
+	Slack   string `yaml:"slack"`
+	Discord string `yaml:"discord"`
+}
+
+// AccessConfig is one rule.
+type AccessConfig struct {
+	Role    string `yaml:"role"`
+	Slack   Who    `yaml:"slack"`
+	Discord Who    `yaml:"discord"`
+
+	Containers []string `yaml:"containers"`
+}
+
+// Who are people on a platform: Slack has groups, Discord has roles.
+type Who struct {
+	Users  []string `yaml:"users"`
+	Groups []string `yaml:"groups"`
+	Roles  []string `yaml:"roles"`
+}
+
+// HTTPConfig is where health and metrics are served.
+type HTTPConfig struct {
+	Listen string `yaml:"listen"`
+}
+
+// ConfigError lists everything that is wrong with a configuration.
+type ConfigError struct {
+	File     string
+	Problems []Problem
+}
+
+// Problem is one thing that is wrong. Line is 0 where it has none.
+type Problem struct {
+	Line int
+	Text string
+}
+
+func (e *ConfigError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "the configuration has %d problem(s):", len(e.Problems))
+	for _, p := range e.Problems {
+		if p.Line > 0 {
+			fmt.Fprintf(&b, "\n  %s:%d: %s", e.File, p.Line, p.Text)
+		} else {
+			fmt.Fprintf(&b, "\n  %s: %s", e.File, p.Text)
+		}
+	}
+	return b.String()
+}
+
+// Every is the parsed refresh period; 30 s where none is given.
+func (c Config) Every() time.Duration {
+	d, err := time.ParseDuration(c.Refresh.Every)
+	if err != nil {
+		return 30 * time.Second
+	}
+	return d
+}
+
+// AutoMigrate reports whether migrations are applied before serving.
+func (c Config) AutoMigrate() bool { return c.Database.AutoMigrate == nil || *c.Database.AutoMigrate }
+
+// Load reads a configuration file, fills in secrets and defaults, and checks
+// it. What is wrong comes as one *ConfigError that names every problem with its
+// line and key, and no secret.
+func Load(file string, env func(string) (string, bool)) (Config, error) {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return Config{}, &ConfigError{File: file, Problems: []Problem{{Text: "it cannot be read: " + errors.Unwrap(err).Error() + "; name another one with --config FILE"}}}
+	}
+	return Parse(file, data, env)
+}
+
+// Parse is Load for what a file holds; relative paths in it are relative to the
+// file.
+func Parse(file string, data []byte, env func(string) (string, bool)) (Config, error) {
+	c := checker{file: file, env: env}
+	var cfg Config
+	c.decode(data, &cfg)
+	c.secrets(&cfg)
+	c.check(&cfg)
+	if len(c.problems) > 0 {
+		slices.SortStableFunc(c.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+		return Config{}, &ConfigError{File: file, Problems: c.problems}
+	}
+	return cfg, nil
+}
+
+type checker struct {
+	file     string
+	env      func(string) (string, bool)
+	root     yaml.Node
+	problems []Problem
+}
+
+// quoted finds values that the decoder repeats; one of them may be a secret.
+var quoted = regexp.MustCompile("(?s)`.*`")
+
+var inType = regexp.MustCompile(` in type .*`)
+
+func (c *checker) decode(data []byte, into *Config) {
+	_ = yaml.Load(data, &c.root) // for the lines; what is wrong with it is told below
+	err := yaml.Load(data, into, yaml.WithKnownFields())
+	var many *yaml.LoadErrors
+	var one *yaml.LoadError
+	switch {
+	case err == nil:
+	case errors.As(err, &many):
+		for _, e := range many.Errors {
+			c.problems = append(c.problems, Problem{e.Mark.Line, plainYAML(e.Message)})
+		}
+	case errors.As(err, &one):
+		c.problems = append(c.problems, Problem{one.Mark.Line, plainYAML(one.Message)})
+	case len(strings.TrimSpace(string(data))) == 0:
+		c.problems = append(c.problems, Problem{0, "it is empty"})
+	default:
+		c.problems = append(c.problems, Problem{0, "it is no YAML"})
+	}
+}
+
+func plainYAML(msg string) string {
+	msg = inType.ReplaceAllString(msg, "")
+	if key, ok := strings.CutPrefix(msg, "field "); ok {
+		if key, ok := strings.CutSuffix(key, " not found"); ok {
+			return "there is no key " + key + " here"
+		}
+	}
+	return quoted.ReplaceAllString(msg, redacted)
+}
+
+// line finds the line of a key's path; of the nearest key above where the path
+// ends early.
+func (c *checker) line(path ...any) int {
+	n := &c.root
+	if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
+		n = n.Content[0]
+	}
+	line := 0
+	for _, step := range path {
+		var next *yaml.Node
+		switch step := step.(type) {
+		case string:
+			for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+				if n.Content[i].Value == step {
+					next, line = n.Content[i+1], n.Content[i].Line
+				}
+			}
+		case int:
+			if n.Kind == yaml.SequenceNode && step < len(n.Content) {
+				next, line = n.Content[step], n.Content[step].Line
+			}
+		}
+		if next == nil {
+			return line
+		}
+		n = next
+	}
+	return line
+}
+
+func (c *checker) wrong(text string, path ...any) {
+	c.problems = append(c.problems, Problem{c.line(path...), text})
+}
+
+// secrets fills every secret from the one place that holds it.
+func (c *checker) secrets(cfg *Config) {
+	if s := cfg.Slack; s != nil {
+		c.secret(&s.BotToken, s.BotTokenFile, "PVECHAT_SLACK_BOT_TOKEN", "slack", "bot_token")
+		c.secret(&s.AppToken, s.AppTokenFile, "PVECHAT_SLACK_APP_TOKEN", "slack", "app_token")
+		c.secret(&s.SigningSecret, s.SigningSecretFile, "PVECHAT_SLACK_SIGNING_SECRET", "slack", "signing_secret")
+	}
+	if d := cfg.Discord; d != nil {
+		c.secret(&d.BotToken, d.BotTokenFile, "PVECHAT_DISCORD_BOT_TOKEN", "discord", "bot_token")
+	}
+	for i := range cfg.Clusters {
+		cl := &cfg.Clusters[i]
+		name := strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(cl.Name))
+		c.secret(&cl.TokenSecret, cl.TokenSecretFile, "PVECHAT_CLUSTERS_"+name+"_TOKEN_SECRET", "clusters", i, "token_secret")
+	}
+	c.secret(&cfg.Database.URL, cfg.Database.URLFile, "PVECHAT_DATABASE_URL", "database", "url")
+}
+
+func (c *checker) secret(into *Secret, file, variable string, path ...any) {
+	key := fmt.Sprint(path[len(path)-1])
+	var places []string
+	if *into != "" {
+		places = append(places, "here")
+	}
+	fromEnv, set := c.env(variable)
+	if set && fromEnv != "" {
+		places = append(places, "in "+variable)
+	}
+	if file != "" {
+		places = append(places, "in "+key+"_file")
+	}
+	if len(places) > 1 {
+		c.wrong(key+" stands in several places ("+strings.Join(places, ", ")+"): keep one", path...)
+		return
+	}
+	switch {
+	case file != "":
+		data, err := os.ReadFile(c.path(file))
+		if err != nil {
+			filePath := append(slices.Clone(path[:len(path)-1]), any(key+"_file"))
+			c.wrong(fmt.Sprintf("%s_file: %s cannot be read: %v", key, file, errors.Unwrap(err)), filePath...)
+			return
+		}
+		*into = Secret(strings.TrimSpace(string(data)))
+	case *into == "":
+		*into = Secret(fromEnv)
+	}
+}
+
+// path makes a path of the file relative to the file.
+func (c *checker) path(p string) string {
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(filepath.Dir(c.file), p)
+}
+
+func (c *checker) check(cfg *Config) {
+	c.checkLog(&cfg.Log)
+	if cfg.Slack == nil && cfg.Discord == nil {
+		c.wrong("no platform: add a section slack or discord")
+	}
+	c.checkSlack(cfg.Slack)
+	c.checkDiscord(cfg.Discord)
+	c.checkClusters(cfg)
+	c.checkDatabase(cfg)
+	if cfg.Refresh.Every != "" {
+		if d, err := time.ParseDuration(cfg.Refresh.Every); err != nil {
+			c.wrong(fmt.Sprintf("refresh.every: %q is no duration; write 30s", cfg.Refresh.Every), "refresh", "every")
+		} else if d < time.Second {
+			c.wrong("refresh.every: it must be 1s or more", "refresh", "every")
+		}
+	}
+	if _, err := cfg.Rules(); err != nil {
+		var re *ruleError
+		if errors.As(err, &re) {
+			for _, p := range re.problems {
+				c.wrong(p.text, append([]any{"access", p.rule}, p.path...)...)
+			}
+		}
+	}
+	if cfg.HTTP.Listen != "" {
+		if _, _, err := net.SplitHostPort(cfg.HTTP.Listen); err != nil {
+			c.wrong(fmt.Sprintf("http.listen: %q is no host:port", cfg.HTTP.Listen), "http", "listen")
+		}
+	}
+	cfg.KeysetFile, cfg.Templates = c.path(cfg.KeysetFile), c.path(cfg.Templates)
+}
+
+func (c *checker) checkLog(l *LogConfig) {
+	l.Level, l.Format = cmp.Or(l.Level, "info"), cmp.Or(l.Format, "json")
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
+		c.wrong(fmt.Sprintf("log.level: %q is none of debug, info, warn, error", l.Level), "log", "level")
+	}
+	if l.Format != "json" && l.Format != "text" {
+		c.wrong(fmt.Sprintf("log.format: %q is none of json, text", l.Format), "log", "format")
+	}
+}
+
+func (c *checker) checkSlack(s *SlackConfig) {
+	if s == nil {
+		return
+	}
+	s.Mode, s.APIURL = cmp.Or(s.Mode, "socket"), cmp.Or(s.APIURL, "https://slack.com/api/")
+	if s.Mode != "socket" {
+		c.wrong(fmt.Sprintf("slack.mode: %q is not there; write socket", s.Mode), "slack", "mode")
+	}
+	c.need(s.BotToken, "slack.bot_token is missing (xoxb-…), or set PVECHAT_SLACK_BOT_TOKEN", "slack", "bot_token")
+	c.need(s.AppToken, "slack.app_token is missing (xapp-…, with connections:write), or set PVECHAT_SLACK_APP_TOKEN", "slack", "app_token")
+	c.checkURL("slack.api_url", s.APIURL, true, "slack", "api_url")
+}
+
+func (c *checker) checkDiscord(d *DiscordConfig) {
+	if d == nil {
+		return
+	}
+	d.Mode, d.APIURL = cmp.Or(d.Mode, "gateway"), cmp.Or(d.APIURL, "https://discord.com")
+	if d.Mode != "gateway" {
+		c.wrong(fmt.Sprintf("discord.mode: %q is not there; write gateway", d.Mode), "discord", "mode")
+	}
+	c.need(d.BotToken, "discord.bot_token is missing, or set PVECHAT_DISCORD_BOT_TOKEN", "discord", "bot_token")
+	c.need(Secret(d.ApplicationID), "discord.application_id is missing", "discord", "application_id")
+	c.checkURL("discord.api_url", d.APIURL, true, "discord", "api_url")
+}
+
+func (c *checker) need(s Secret, text string, path ...any) {
+	if s == "" {
+		c.wrong(text, path...)
+	}
+}
+
+func (c *checker) checkURL(key, s string, plainToo bool, path ...any) {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
+		c.wrong(key+": it is no address such as https://host", path...)
+	case u.Scheme == "http" && !plainToo:
+		c.wrong(key+": http:// sends the token in clear; write https://, or set insecure: true", path...)
+	}
+}
+
+var clusterName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
+
+func (c *checker) checkClusters(cfg *Config) {
+	if len(cfg.Clusters) == 0 {
+		c.wrong("no cluster: add one under clusters", "clusters")
+	}
+	names := map[string]bool{}
+	for i := range cfg.Clusters {
+		cl := &cfg.Clusters[i]
+		at := func(key string) string { return fmt.Sprintf("clusters[%d].%s", i, key) }
+		switch {
+		case !clusterName.MatchString(cl.Name):
+			c.wrong(at("name")+": a name of letters, digits, '.', '-' and '_' is needed; it never changes", "clusters", i, "name")
+		case names[cl.Name]:
+			c.wrong(at("name")+": there are two clusters "+cl.Name, "clusters", i, "name")
+		}
+		names[cl.Name] = true
+		if len(cl.URLs) == 0 {
+			c.wrong(at("urls")+": an address such as https://pve1:8006 is needed", "clusters", i, "urls")
+		}
+		for j, u := range cl.URLs {
+			c.checkURL(fmt.Sprintf("%s[%d]", at("urls"), j), u, cl.Insecure, "clusters", i, "urls", j)
+		}
+		if user, token, ok := strings.Cut(cl.TokenID, "!"); !ok || token == "" || !strings.Contains(user, "@") {
+			c.wrong(at("token_id")+": write user@realm!token", "clusters", i, "token_id")
+		}
+		c.need(cl.TokenSecret, at("token_secret")+" is missing, or set PVECHAT_CLUSTERS_NAME_TOKEN_SECRET", "clusters", i, "token_secret")
+		cl.CAFile = c.path(cl.CAFile)
+		if s := cl.SSH; s != nil {
+			s.Via, s.User, s.Port = cmp.Or(s.Via, "container"), cmp.Or(s.User, "root"), cmp.Or(s.Port, 22)
+			if s.Via != "container" {
+				c.wrong(fmt.Sprintf("%s: %q is not there; write container", at("ssh.via"), s.Via), "clusters", i, "ssh", "via")
+			}
+			if s.Port < 1 || s.Port > 65535 {
+				c.wrong(at("ssh.port")+": it is no port", "clusters", i, "ssh", "port")
+			}
+			if s.KeyFile == "" {
+				c.wrong(at("ssh.key_file")+" is missing", "clusters", i, "ssh", "key_file")
+			}
+			if s.KnownHostsFile == "" {
+				c.wrong(at("ssh.known_hosts_file")+" is missing", "clusters", i, "ssh", "known_hosts_file")
+			}
+			s.KeyFile, s.KnownHostsFile = c.path(s.KeyFile), c.path(s.KnownHostsFile)
+		}
+	}
+}
+
+func (c *checker) checkDatabase(cfg *Config) {
+	raw := string(cfg.Database.URL)
+	switch {
+	case raw == "":
+		c.wrong("database.url is missing: write sqlite:pvechat.db or postgres://…, or set PVECHAT_DATABASE_URL", "database", "url")
+	case strings.HasPrefix(raw, "sqlite:"):
+		cfg.Database.URL = Secret("sqlite:" + c.path(strings.TrimPrefix(raw, "sqlite:")))
+	case !strings.HasPrefix(raw, "postgres://") && !strings.HasPrefix(raw, "postgresql://"):
+		c.wrong("database.url: it begins with neither sqlite: nor postgres://", "database", "url")
+	}
+}
+
+// ruleError says which rules are wrong.
+type ruleError struct{ problems []ruleProblem }
+
+type ruleProblem struct {
+	rule int
+	path []any
+	text string
+}
+
+func (e *ruleError) Error() string {
+	var all []string
+	for _, p := range e.problems {
+		all = append(all, p.text)
+	}
+	return strings.Join(all, "; ")
+}
+
+// Rules makes access rules of the configuration.
+func (c Config) Rules() (*access.Rules, error) {
+	var wrong ruleError
+	var rules []access.Rule
+	for i, a := range c.Access {
+		at := fmt.Sprintf("access[%d]", i)
+		role, err := access.ParseRole(a.Role)
+		if err != nil {
+			wrong.problems = append(wrong.problems, ruleProblem{i, []any{"role"}, at + ": " + err.Error()})
+		}
+		r := access.Rule{Role: role}
+		add := func(into *[]string, platform string, ids []string) {
+			for _, id := range ids {
+				*into = append(*into, platform+":"+id)
+			}
+		}
+		add(&r.Users, "slack", a.Slack.Users)
+		add(&r.Groups, "slack", a.Slack.Groups)
+		add(&r.Users, "discord", a.Discord.Users)
+		add(&r.Groups, "discord", a.Discord.Roles)
+		if len(a.Slack.Roles) > 0 {
+			wrong.problems = append(wrong.problems, ruleProblem{i, []any{"slack", "roles"}, at + ".slack.roles: Slack has users and groups"})
+		}
+		if len(a.Discord.Groups) > 0 {
+			wrong.problems = append(wrong.problems, ruleProblem{i, []any{"discord", "groups"}, at + ".discord.groups: Discord has users and roles"})
+		}
+		if len(r.Users)+len(r.Groups) == 0 {
+			wrong.problems = append(wrong.problems, ruleProblem{i, nil, at + ": it names nobody; add users, groups or roles"})
+		}
+		for j, s := range a.Containers {
+			sel, err := access.ParseSelector(s)
+			if err != nil {
+				wrong.problems = append(wrong.problems, ruleProblem{i, []any{"containers", j}, fmt.Sprintf("%s.containers[%d]: %v", at, j, err)})
+			}
+			r.Scope = append(r.Scope, sel)
+		}
+		rules = append(rules, r)
+	}
+	if len(wrong.problems) > 0 {
+		return nil, &wrong
+	}
+	return access.NewRules(rules)
+}

@@ -1,0 +1,144 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"unicode"
+)
+
+// Kind is what went wrong, in words. It is an error itself, so that
+// errors.Is(err, guest.Auth) works.
+type Kind string
+
+// Kinds of an [Error].
+const (
+	NoAddress Kind = "no address"        // the target has none
+	DNS       Kind = "name not resolved" // only where Config.Dial resolves names
+	NoRoute   Kind = "no route"
+	Refused   Kind = "connection refused"
+	Timeout   Kind = "timeout"           // of a step, or of the ctx
+	Broken    Kind = "connection broken" // it ended half-way, or the other side speaks no SSH
+
+	HostKeyUnknown Kind = "host key unknown"  // no known host, or no file of them
+	HostKeyChanged Kind = "host key changed"  // another one is known, or this one is revoked
+	Auth           Kind = "login refused"     // our key is not accepted, or cannot be used
+	Exit           Kind = "command failed"    // it could not be run, or ended with a status
+	Output         Kind = "unexpected output" // too much, or not what was asked for
+
+	NoCredentials  Kind = "no credentials"
+	BadCredentials Kind = "bad credentials" // files that break the contract
+)
+
+func (k Kind) Error() string { return string(k) }
+
+// Error is why a guest could not be looked into. It holds nothing that a file
+// in the container says.
+type Error struct {
+	Kind Kind
+	Addr string // host:port, where it is about one
+	Err  error
+}
+
+func (e *Error) Error() string {
+	s := string(e.Kind)
+	if e.Addr != "" {
+		s = e.Addr + ": " + s
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap makes errors.Is find the Kind and the cause.
+func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return []error{e.Kind}
+	}
+	return []error{e.Kind, e.Err}
+}
+
+// reached orders kinds by how far a connection got.
+func (k Kind) reached() int {
+	switch k {
+	case DNS, NoRoute:
+		return 0
+	case Timeout:
+		return 1
+	case Refused:
+		return 2
+	case Broken:
+		return 3
+	default:
+		return 4
+	}
+}
+
+// final reports whether no other address of the same container should be tried.
+func (k Kind) final() bool { return k == HostKeyChanged || k == Auth }
+
+// lost classifies why a connection ended, or never began, while doing
+// something. A cancelled ctx gives no *Error: whoever cancelled it knows why.
+func lost(addr, doing string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	kind := Broken
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		kind = DNS
+	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		kind = Timeout // context.DeadlineExceeded too
+	}
+	for _, k := range []struct {
+		kind  Kind
+		cause error
+	}{
+		{Refused, syscall.ECONNREFUSED},
+		{NoRoute, syscall.EHOSTUNREACH},
+		{NoRoute, syscall.ENETUNREACH},
+		{NoRoute, syscall.EADDRNOTAVAIL}, // an IPv6 address, and we have none
+		{NoRoute, syscall.EAFNOSUPPORT},
+	} {
+		if errors.Is(err, k.cause) {
+			kind = k.kind
+		}
+	}
+	return &Error{Kind: kind, Addr: addr, Err: fmt.Errorf("%s: %w", doing, inert{err})}
+}
+
+// cut reports whether err is about the connection, and not about what was said
+// over it.
+func cut(err error) bool {
+	_, network := errors.AsType[net.Error](err)
+	return network || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
+}
+
+// inert is an error that may quote the other side: its text is one short line
+// without control characters.
+type inert struct{ err error }
+
+func (e inert) Unwrap() error { return e.err }
+
+func (e inert) Error() string {
+	s := short(e.err.Error(), 200)
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// short is at most limit characters of s.
+func short(s string, limit int) string {
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit]) + "…"
+	}
+	return s
+}

@@ -1,0 +1,66 @@
+package guest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// command is something to run in a guest.
+type command struct {
+	line  string // goes through the login shell: nothing in it may need quoting
+	stdin string
+	limit int // bytes that it may print; more is an error
+}
+
+// exec runs cmd and returns what it printed. What it printed on its standard
+// error is dropped: it might quote a secret.
+func (c *Client) exec(ctx context.Context, conn *connection, cmd command) ([]byte, error) {
+	out := &bounded{limit: cmd.limit, full: func() { conn.Close() }}
+	err := c.step(ctx, conn, func() error {
+		session, err := conn.NewSession()
+		if err != nil {
+			return err
+		}
+		defer session.Close()
+		session.Stdin = strings.NewReader(cmd.stdin)
+		session.Stdout = out
+		return session.Run(cmd.line)
+	})
+	if out.over {
+		return nil, &Error{Kind: Output, Addr: conn.addr, Err: fmt.Errorf("more than %d bytes", cmd.limit)}
+	}
+	if err == nil {
+		return out.buf, nil
+	}
+	if exit, ok := errors.AsType[*ssh.ExitError](err); ok {
+		// Its text may be the guest's.
+		return nil, &Error{Kind: Exit, Addr: conn.addr, Err: fmt.Errorf("status %d", exit.ExitStatus())}
+	}
+	if _, ok := errors.AsType[*ssh.ExitMissingError](err); ok || cut(err) {
+		return nil, lost(conn.addr, "running a command", err)
+	}
+	return nil, &Error{Kind: Exit, Addr: conn.addr, Err: inert{err}} // the server refused to run it
+}
+
+// bounded keeps what is written to it. At more than limit bytes it calls full
+// and keeps nothing more.
+type bounded struct {
+	buf   []byte
+	limit int
+	full  func()
+	over  bool
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if len(b.buf)+len(p) > b.limit {
+		b.over = true
+		b.full() // or the guest would wait for ever for somebody to read the rest
+		return 0, errors.New("too much output")
+	}
+	b.buf = append(b.buf, p...)
+	return len(p), nil
+}

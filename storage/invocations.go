@@ -1,0 +1,44 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/uptrace/bun"
+
+	"github.com/pvechat/pvechat/handlers"
+)
+
+type invocationRow struct {
+	bun.BaseModel `bun:"table:invocations,alias:v"`
+
+	Key       text   `bun:"key,pk"`
+	ExpiresAt moment `bun:"expires_at,notnull"`
+}
+
+// remembered is how long a delivery is told from a second one.
+const remembered = time.Hour
+
+var _ handlers.Repeats = (*DB)(nil)
+
+// First reports whether key is new within the last hour, and forgets older
+// ones.
+func (db *DB) First(ctx context.Context, key string) (bool, error) {
+	_, err := db.bun.NewDelete().Model((*invocationRow)(nil)).
+		Where("expires_at <= ?", db.engine.in(0)).
+		Exec(ctx)
+	if err != nil {
+		return false, fmt.Errorf("storage: forgetting old deliveries: %w", err)
+	}
+	row := invocationRow{Key: text(key)}
+	n, err := changed(db.bun.NewInsert().Model(&row).
+		Value("expires_at", "?", db.engine.in(remembered)).
+		On("CONFLICT (key) DO NOTHING").
+		Returning("NULL").
+		Exec(ctx))
+	if err != nil {
+		return false, fmt.Errorf("storage: noting a delivery: %w", err)
+	}
+	return n == 1, nil
+}

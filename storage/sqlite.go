@@ -1,0 +1,155 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/sqlitedialect"
+	"github.com/uptrace/bun/schema"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+type sqlite struct{}
+
+// sqliteOptions of a connection. Without _txlock=immediate a transaction that
+// reads before it writes fails under load, whatever the busy_timeout; without
+// _dqs=0 a missing column selects its own name.
+const (
+	sqliteOptions      = "_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)&_dqs=0"
+	sqliteWriteOptions = "&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)&_txlock=immediate"
+)
+
+func openSQLite(ctx context.Context, path string, c Config) (*sql.DB, schema.Dialect, *fileLock, error) {
+	if path == "" || path == ":memory:" {
+		return nil, nil, nil, errors.New("the database's URL names no file: sqlite:PATH")
+	}
+	flag, options := os.O_RDONLY, sqliteOptions+"&mode=ro"
+	if !c.ReadOnly {
+		// SQLite itself would create a file that others can read.
+		flag, options = os.O_RDWR|os.O_CREATE, sqliteOptions+sqliteWriteOptions
+	}
+	f, err := os.OpenFile(path, flag, 0o600)
+	if err != nil {
+		if c.ReadOnly && errors.Is(err, fs.ErrNotExist) {
+			return nil, nil, nil, fmt.Errorf("there is no database yet, pvechat run makes one: %w", err)
+		}
+		return nil, nil, nil, err
+	}
+	if err := f.Close(); err != nil {
+		return nil, nil, nil, err
+	}
+	// One database is locked once, by whatever names it is reached.
+	if path, err = filepath.Abs(path); err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var lock *fileLock
+	if !c.ReadOnly {
+		if lock, err = lockFile(ctx, c.Log, path, c.Holder, c.LockWait); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	dsn := url.URL{Scheme: "file", Path: path, RawQuery: options}
+	pool, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		if lock != nil {
+			err = errors.Join(err, lock.release())
+		}
+		return nil, nil, nil, err
+	}
+	pool.SetMaxOpenConns(8)
+	pool.SetMaxIdleConns(8)
+	return pool, sqlitedialect.New(), lock, nil
+}
+
+func (sqlite) folder() string  { return "sqlite" }
+func (sqlite) product() string { return "SQLite" }
+
+func (sqlite) version(ctx context.Context, db bun.IDB) (v string, err error) {
+	err = db.NewRaw("SELECT sqlite_version()").Scan(ctx, &v)
+	return v, err
+}
+
+// in reckons with this process's clock: no other process writes the file, and
+// SQLite's own knows only milliseconds.
+func (sqlite) in(d time.Duration) bun.Safe {
+	return bun.Safe("'" + time.Now().Add(d).UTC().Format(momentLayout) + "'")
+}
+
+// A transaction of SQLite holds the whole database.
+func (sqlite) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q }
+func (sqlite) lockRow(q *bun.SelectQuery) *bun.SelectQuery    { return q }
+
+// exclusively needs no more than the file's lock, which Open took.
+func (sqlite) exclusively(_ context.Context, _ *bun.DB, _ *slog.Logger, f func() error) error {
+	return f()
+}
+
+func (sqlite) inspect(ctx context.Context, db bun.IDB) (description, error) {
+	var columns []inspectedColumn
+	if err := db.NewRaw(`
+		SELECT t.name AS table_name, c.name AS name, lower(c.type) AS type,
+			c."notnull" = 0 AND c.pk = 0 AS nullable,
+			c.pk = 1 AND t.sql LIKE '%AUTOINCREMENT%' AS identity,
+			c.dflt_value IS NOT NULL AS filled, c.pk AS key
+		FROM sqlite_master AS t JOIN pragma_table_info(t.name) AS c
+		WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\_%' ESCAPE '\'
+		ORDER BY t.name, c.cid`).Scan(ctx, &columns); err != nil {
+		return nil, err
+	}
+	var indexes []inspectedIndex
+	if err := db.NewRaw(`
+		SELECT t.name AS table_name, l.name AS name, l."unique" AS is_unique, COALESCE(i.sql, '') AS predicate,
+			(SELECT group_concat(name) FROM (
+				SELECT COALESCE(c.name, '(expression)') AS name FROM pragma_index_info(l.name) AS c ORDER BY c.seqno)) AS columns
+		FROM sqlite_master AS t JOIN pragma_index_list(t.name) AS l
+		LEFT JOIN sqlite_master AS i ON i.type = 'index' AND i.name = l.name
+		WHERE t.type = 'table' AND l.origin <> 'pk'
+		ORDER BY t.name, l.name`).Scan(ctx, &indexes); err != nil {
+		return nil, err
+	}
+	for i, x := range indexes {
+		_, indexes[i].Predicate = cutWhere(x.Predicate)
+	}
+	return describe(columns, indexes), nil
+}
+
+var whereRE = regexp.MustCompile(`(?is)^(.*?)\sWHERE\s(.*)$`)
+
+// cutWhere cuts the statement that made an index at its WHERE.
+func cutWhere(statement string) (before, after string) {
+	m := whereRE.FindStringSubmatch(statement)
+	if m == nil {
+		return statement, ""
+	}
+	return m[1], m[2]
+}
+
+func (sqlite) identity(c column) string { return c.Type + " PRIMARY KEY AUTOINCREMENT" }
+
+// addColumn leaves the default in place: SQLite cannot take one away, and
+// every insert names all columns.
+func (sqlite) addColumn(table string, c column) []string {
+	add := "ALTER TABLE " + quote(table) + " ADD COLUMN " + quote(c.Name) + " " + c.Type
+	switch {
+	case c.Null:
+		return []string{add}
+	case c.Type == "integer":
+		return []string{add + " NOT NULL DEFAULT 0"}
+	case c.Type == "blob":
+		return []string{add + " NOT NULL DEFAULT x''"}
+	}
+	return []string{add + " NOT NULL DEFAULT ''"}
+}
