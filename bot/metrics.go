@@ -49,7 +49,8 @@ func (m *Metrics) Call(cluster string, c proxmox.Call) {
 	m.calls.WithLabelValues(cluster, c.Method, c.Endpoint, strconv.Itoa(c.Status)).Inc()
 }
 
-func (m *Metrics) refreshed(cluster string, at time.Time, err error) {
+// Refreshed counts a refresh of a cluster.
+func (m *Metrics) Refreshed(cluster string, at time.Time, err error) {
 	if err != nil {
 		m.ticks.WithLabelValues(cluster, "failed").Inc()
 		return

@@ -96,3 +96,14 @@ func nodeDown(snap *inventory.Snapshot, c *inventory.Container) bool {
 func (h *Handlers) may(p chat.Person, c *inventory.Container) func(access.Permission) bool {
 	return func(what access.Permission) bool { return h.Policy.May(p, what, TargetOf(c)) }
 }
+
+// Commands lists what can be typed, in the order of the help.
+func Commands() []chat.Command {
+	var cmds []chat.Command
+	for _, rt := range new(Handlers).Routes() {
+		if rt.Command != nil {
+			cmds = append(cmds, *rt.Command)
+		}
+	}
+	return cmds
+}

@@ -17,12 +17,6 @@ func (h *Handlers) helpRoutes() []Route {
 
 // help lists the commands that the routes have, and what the person may do.
 func (h *Handlers) help(_ context.Context, r *Request) chat.Answer {
-	var cmds []chat.Command
-	for _, rt := range h.Routes() {
-		if rt.Command != nil {
-			cmds = append(cmds, *rt.Command)
-		}
-	}
 	role, scope := h.Policy.RoleOf(r.Person)
-	return chat.Answer{Now: view.Help(cmds, role, scope, r.Person, r.Space.Home > 0)}
+	return chat.Answer{Now: view.Help(Commands(), role, scope, r.Person, r.Space.Home > 0)}
 }

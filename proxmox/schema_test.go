@@ -32,12 +32,21 @@ func reference(t *testing.T, name string) []byte {
 	return b
 }
 
+// number is a bound, which the schema writes as a number or as a string.
+type number float64
+
+func (n *number) UnmarshalJSON(b []byte) error {
+	f, err := strconv.ParseFloat(strings.Trim(string(b), `"`), 64)
+	*n = number(f)
+	return err
+}
+
 // parameter is what the schema says of one parameter.
 type parameter struct {
 	Type      string
-	Optional  int
-	Minimum   *float64
-	Maximum   *float64
+	Optional  number
+	Minimum   *number
+	Maximum   *number
 	MaxLength *int
 	Enum      []string
 	Pattern   string
@@ -64,7 +73,7 @@ func (p parameter) check(value string) error {
 		if err != nil || p.Type == "integer" && n != float64(int64(n)) {
 			return fmt.Errorf("%q is not of type %s", value, p.Type)
 		}
-		if p.Minimum != nil && n < *p.Minimum || p.Maximum != nil && n > *p.Maximum {
+		if p.Minimum != nil && n < float64(*p.Minimum) || p.Maximum != nil && n > float64(*p.Maximum) {
 			return fmt.Errorf("%s is out of bounds", value)
 		}
 	case "string":

@@ -508,3 +508,28 @@ func (inv *Inventory) Identify(ctx context.Context, id ID, cfg proxmox.Container
 	})
 	return replaced, err
 }
+
+// learnMost is how many configs one call of Learn reads.
+const learnMost = 8
+
+// Learn reads the configs of a few containers whose fingerprint is not known
+// yet, so that a reused VMID is noticed later.
+func (inv *Inventory) Learn(ctx context.Context, read func(context.Context, *Container) (proxmox.ContainerConfig, error)) {
+	left := learnMost
+	for c := range inv.Snapshot().WorstFirst() {
+		if left == 0 || ctx.Err() != nil {
+			return
+		}
+		if c.Fingerprint != "" || c.State == Unknown || c.State == Creating {
+			continue
+		}
+		left--
+		cfg, err := read(ctx, c)
+		if err != nil {
+			continue // the next tick tries again
+		}
+		if _, err := inv.Identify(ctx, c.ID, cfg); err != nil {
+			inv.cfg.Log.WarnContext(ctx, "store a fingerprint", "container", c.ID, "err", err)
+		}
+	}
+}

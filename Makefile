@@ -1,0 +1,27 @@
+# What people run while they work on pvechat. CI runs `check` through .ci/run.
+
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+.PHONY: build test race lint check demo golden
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
+
+test:
+	go test ./...
+
+race:
+	go test -race ./...
+
+lint:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these"; exit 1; }
+	go vet ./...
+	go run $(GOLANGCI) run ./...
+
+check: build lint test race
+
+demo:
+	go run ./cmd/pvechat-demo
+
+golden:
+	go test ./bot/view -update
