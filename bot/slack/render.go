@@ -82,7 +82,11 @@ func asMessage(s chat.Surface) chat.Message {
 		if s.Lead != nil {
 			blocks = append(blocks, chat.Para{Text: lead(*s.Lead, s.Title)})
 		}
-		return chat.Message{Summary: s.Title, Tone: s.Tone, State: s.State, Blocks: append(blocks, unheaded(s.Blocks)...)}
+		blocks = append(blocks, unheaded(s.Blocks)...)
+		if s.Cancel != "" {
+			blocks = append(blocks, chat.Controls{ID: "cancel", Buttons: []chat.Button{{ID: s.Cancel, Label: or(s.Close, "Cancel")}}})
+		}
+		return chat.Message{Summary: s.Title, Tone: s.Tone, State: s.State, Blocks: blocks}
 	case chat.Form:
 		blocks := append([]chat.Block{chat.Heading{Text: s.Title}}, unheaded(intro(s))...)
 		ask := s.Ask
@@ -134,7 +138,7 @@ func (m metadata) String() string {
 // it is closed.
 func renderModal(s chat.Surface, channel string, limit int) slackgo.ModalViewRequest {
 	v := slackgo.ModalViewRequest{Type: slackgo.VTModal, NotifyOnClose: true}
-	r := &renderer{}
+	r := &renderer{view: true}
 	var state string
 	switch s := s.(type) {
 	case chat.Panel:
@@ -168,7 +172,7 @@ func renderModal(s chat.Surface, channel string, limit int) slackgo.ModalViewReq
 
 func renderHome(s chat.Surface) slackgo.HomeTabViewRequest {
 	m := asMessage(s)
-	r := &renderer{headers: true}
+	r := &renderer{headers: true, view: true}
 	r.blocks(m.Blocks)
 	return slackgo.HomeTabViewRequest{
 		Type:            slackgo.VTHomeTab,
@@ -214,6 +218,7 @@ func intro(f chat.Form) []chat.Block {
 type renderer struct {
 	suffix  string // carries the state in every control's id
 	headers bool   // a heading is a header block
+	view    bool   // Slack keeps what a person chose when it is updated
 	pieces  []piece
 	ids     map[string]bool // block ids so far
 }
@@ -300,7 +305,7 @@ func (r *renderer) row(row chat.Row) {
 		t = chat.Texts(t, "  ", tail)
 	}
 	s := slackgo.NewSectionBlock(mrkdwnText(prefixed(row.Mark, t), maxText), nil, nil)
-	s.BlockID = r.blockID("row:" + row.ID)
+	s.BlockID = r.blockID(row.ID)
 	if menu := r.menu(row); menu != nil {
 		s.Accessory = slackgo.NewAccessory(menu)
 	}
@@ -310,7 +315,7 @@ func (r *renderer) row(row chat.Row) {
 // menu is the overflow menu of a row; nil where nothing can be done. Its
 // options are told apart by their values, so its own id only carries state.
 func (r *renderer) menu(row chat.Row) *slackgo.OverflowBlockElement {
-	id := "ct:" + row.ID + ":menu" + r.suffix
+	id := "ct:" + strings.TrimPrefix(row.ID, "row:") + ":menu" + r.suffix
 	if !usable(id) {
 		return nil
 	}
@@ -426,6 +431,9 @@ func (r *renderer) controls(c chat.Controls) {
 		}
 	}
 	id := c.ID
+	if r.view && id != "" && c.Select != nil && c.Select.Selected != "" {
+		id += "=" + c.Select.Selected // a block of another id shows our choice, not the person's last one
+	}
 	for len(elements) > 0 {
 		n := min(len(elements), maxActions)
 		r.add(other, slackgo.NewActionBlock(r.blockID(id), elements[:n]...))

@@ -1,0 +1,279 @@
+// Package slack connects the bot to a Slack workspace over Socket Mode.
+//
+// It decodes what people do into a [chat.Invocation], shows what the bot
+// answers as messages, modals and App Home, and owns everything that is
+// Slack's: limits, escapes, triggers, response addresses and rate limits.
+//
+// # What Slack cannot do
+//
+//   - A message that one person sees cannot be reached by its id, only through
+//     the response address of the act that made it: five times in half an
+//     hour. What a press on a shared message showed cannot be replaced at all;
+//     an Update of it shows one more message, a Delete is [chat.ErrGone].
+//   - An app cannot close a modal but as the answer to a form. Closing a panel,
+//     and Delete of one, shows a line in its place.
+//   - A modal opens only within three seconds of an act. If that has passed,
+//     what it would show comes as a message that only the person sees.
+//
+// Updates of views carry no hash: a refresh and the answer to a click both
+// hold the newest facts, so the later one is right, and a click must not be
+// lost to a refresh at the same moment.
+package slack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gorilla/websocket"
+	slackgo "github.com/slack-go/slack"
+
+	"github.com/pvechat/pvechat/bot/chat"
+)
+
+const (
+	defaultAPIURL      = "https://slack.com/api/"
+	defaultConnections = 2
+	requestTimeout     = 10 * time.Second
+)
+
+// Secret is a token, or an address that works like one. It prints as
+// [redacted].
+type Secret string
+
+const redacted = "[redacted]"
+
+func (Secret) String() string               { return redacted }
+func (Secret) GoString() string             { return redacted }
+func (Secret) Format(f fmt.State, _ rune)   { fmt.Fprint(f, redacted) }
+func (Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// Config configures an [Adapter].
+type Config struct {
+	BotToken Secret // xoxb-…; scopes as in [Manifest]
+	AppToken Secret // xapp-…, with connections:write
+
+	// APIURL is the address of the Web API. Default https://slack.com/api/.
+	APIURL string
+
+	// Groups are the ids of the user groups that [chat.Person].Groups may
+	// name. Without any, no group is ever asked for.
+	Groups []string
+
+	// Connections is the number of Socket Mode connections. Slack renews each
+	// of them every few hours; with two or more nothing is missed meanwhile.
+	// Default 2; Slack takes 10 of an app.
+	Connections int
+
+	HTTPClient *http.Client      // default: one with a timeout of 10 s
+	Dialer     *websocket.Dialer // default: the SDK's
+	Log        *slog.Logger      // default: none
+	Now        func() time.Time  // default time.Now
+}
+
+// Adapter is a [chat.Platform] on Slack.
+type Adapter struct {
+	config  Config
+	api     *slackgo.Client
+	limits  limits
+	answers answers
+	groups  groups
+	stagger time.Duration // between the starts of two connections
+
+	mu     sync.Mutex
+	health chat.Health
+	open   map[int]bool // connections that Slack has greeted
+}
+
+var _ chat.Platform = (*Adapter)(nil)
+
+// New returns an adapter that is not connected yet. It does no I/O.
+func New(c Config) (*Adapter, error) {
+	if c.BotToken == "" {
+		return nil, errors.New("slack: slack.bot_token is missing")
+	}
+	if c.AppToken == "" {
+		return nil, errors.New("slack: slack.app_token is missing")
+	}
+	if c.APIURL == "" {
+		c.APIURL = defaultAPIURL
+	}
+	if u, err := url.Parse(c.APIURL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return nil, errors.New("slack: slack.api_url is not an http or https address")
+	}
+	c.APIURL = strings.TrimRight(c.APIURL, "/") + "/"
+	if c.Connections <= 0 {
+		c.Connections = defaultConnections
+	}
+	if c.HTTPClient == nil {
+		c.HTTPClient = &http.Client{Timeout: requestTimeout}
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.Log = c.Log.With("platform", chat.Slack)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Adapter{
+		config: c,
+		api: slackgo.New(string(c.BotToken),
+			slackgo.OptionAPIURL(c.APIURL),
+			slackgo.OptionAppLevelToken(string(c.AppToken)),
+			slackgo.OptionHTTPClient(c.HTTPClient),
+			slackgo.OptionLog(silent)),
+		limits:  newLimits(),
+		answers: answers{now: c.Now},
+		groups:  groups{wanted: c.Groups},
+		stagger: 5 * time.Second,
+		health:  chat.Health{Detail: "not started"},
+		open:    map[int]bool{},
+	}, nil
+}
+
+// silent takes what the SDK would print: it knows no levels, and what matters
+// comes back as an error.
+var silent = log.New(io.Discard, "", 0)
+
+// Name returns [chat.Slack].
+func (a *Adapter) Name() chat.PlatformName { return chat.Slack }
+
+// space is in the arithmetic of Slack's limits: a row is two blocks.
+var space = chat.Space{Board: 12, Panel: 30, Home: 30, Events: 10, ControlsFirst: true}
+
+// Space says how many rows fit.
+func (a *Adapter) Space() chat.Space { return space }
+
+// Health says whether a connection is open.
+func (a *Adapter) Health() chat.Health {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.health
+}
+
+// report notes the state of a connection.
+func (a *Adapter) report(connection int, open bool, detail string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if open {
+		a.open[connection] = true
+	} else {
+		delete(a.open, connection)
+	}
+	ok := len(a.open) > 0
+	if ok {
+		detail = fmt.Sprintf("%d of %d connections", len(a.open), a.config.Connections)
+	}
+	if ok != a.health.OK || a.health.Since.IsZero() {
+		a.health.Since = a.config.Now()
+	}
+	a.health.OK, a.health.Detail = ok, detail
+}
+
+// Run checks the bot token, connects, and serves until ctx ends and everything
+// it has started has ended too. It outlasts network trouble; an error other
+// than nil names the setting that is wrong.
+func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	err := a.authenticate(running)
+	if err == nil {
+		var wg sync.WaitGroup
+		a.groups.refresh(running, a)
+		wg.Go(func() { a.groups.run(running, a) })
+		s := &socket{a: a, h: h, wg: &wg}
+		for i := range a.config.Connections {
+			wg.Go(func() {
+				if err := s.run(running, i); err != nil {
+					stop(err)
+				}
+			})
+		}
+		<-running.Done()
+		wg.Wait()
+		err = context.Cause(running)
+	}
+	detail := "stopped"
+	if ctx.Err() != nil {
+		err = nil
+	} else {
+		detail = err.Error()
+	}
+	for i := range a.config.Connections {
+		a.report(i, false, detail)
+	}
+	return err
+}
+
+// required are the scopes without which nothing can be answered.
+var required = []string{"commands", "chat:write"}
+
+// authenticate tries the bot token until Slack has answered.
+func (a *Adapter) authenticate(ctx context.Context) error {
+	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
+		res, err := a.api.AuthTestContext(ctx)
+		if err == nil {
+			return a.checkScopes(res.Header.Get("X-OAuth-Scopes"))
+		}
+		err = apiError("auth.test", err)
+		if why := tokenRefused(err); why != "" {
+			return fmt.Errorf("slack: slack.bot_token %s: %w", why, err)
+		}
+		a.config.Log.WarnContext(ctx, "slack does not answer", "err", err, "again_in", wait)
+		a.report(0, false, err.Error())
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// checkScopes names the scopes that are missing. Slack lists what a token has
+// in a header; without it there is nothing to check.
+func (a *Adapter) checkScopes(header string) error {
+	if header == "" {
+		return nil
+	}
+	have := strings.FieldsFunc(header, func(r rune) bool { return r == ',' || r == ' ' })
+	missing := func(want []string) string {
+		var out []string
+		for _, s := range want {
+			if !slices.Contains(have, s) {
+				out = append(out, s)
+			}
+		}
+		return strings.Join(out, ", ")
+	}
+	if m := missing(required); m != "" {
+		return fmt.Errorf("slack: slack.bot_token lacks the scope %s: add it to the app and install the app again", m)
+	}
+	useful := []string{"im:write"}
+	if len(a.config.Groups) > 0 {
+		useful = append(useful, "usergroups:read")
+	}
+	if m := missing(useful); m != "" {
+		a.config.Log.Warn("slack.bot_token lacks a scope", "missing", m)
+	}
+	return nil
+}
+
+// sleep waits, or returns the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
