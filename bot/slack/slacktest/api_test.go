@@ -148,7 +148,7 @@ func TestRateLimits(t *testing.T) {
 		args := object{"channel": ops, "text": "x"}
 		for range 2 {
 			r := call(t, s, "chat.postMessage", args)
-			if r.status != 429 || r.code() != "ratelimited" || r.header.Get("Retry-After") != "2" {
+			if r.status != http.StatusTooManyRequests || r.code() != "ratelimited" || r.header.Get("Retry-After") != "2" {
 				t.Errorf("status %d, Retry-After %q, %v", r.status, r.header.Get("Retry-After"), r.object)
 			}
 		}
@@ -170,7 +170,7 @@ func TestRateLimits(t *testing.T) {
 			}
 		}
 		c.add(20 * time.Second)
-		if r := call(t, s, "chat.update", update); r.status != 429 || r.header.Get("Retry-After") != "40" {
+		if r := call(t, s, "chat.update", update); r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") != "40" {
 			t.Errorf("update 51: %d, Retry-After %q", r.status, r.header.Get("Retry-After"))
 		}
 		c.add(40 * time.Second)
@@ -201,7 +201,7 @@ func TestRateLimits(t *testing.T) {
 				t.Fatal(r.object)
 			}
 		}
-		if r := call(t, s, "chat.postMessage", object{"channel": ops, "text": "x"}); r.status != 429 {
+		if r := call(t, s, "chat.postMessage", object{"channel": ops, "text": "x"}); r.status != http.StatusTooManyRequests {
 			t.Error(r.object)
 		}
 	})
@@ -243,12 +243,12 @@ func TestFaults(t *testing.T) {
 		t.Errorf("%d messages, want %d: the call takes effect", got, before+1)
 	}
 
-	s.FailHTTP("chat.postMessage", 503, 1)
+	s.FailHTTP("chat.postMessage", http.StatusServiceUnavailable, 1)
 	res, err := raw(t, s, "chat.postMessage", `{}`)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if kind := res.Header.Get("Content-Type"); res.StatusCode != 503 || !strings.HasPrefix(kind, "text/html") {
+	if kind := res.Header.Get("Content-Type"); res.StatusCode != http.StatusServiceUnavailable || !strings.HasPrefix(kind, "text/html") {
 		t.Errorf("%d %s", res.StatusCode, kind)
 	}
 }

@@ -41,7 +41,7 @@ func (s *Server) limited(name string, t tier, channel string) time.Duration {
 		factor = 1
 	}
 	if t == posting {
-		return s.limits.take(name+" "+channel, factor, time.Second, s.opts.Now())
+		return s.take(name+" "+channel, factor, time.Second, s.opts.Now())
 	}
-	return s.limits.take(name, int(t)*factor, time.Minute, s.opts.Now())
+	return s.take(name, int(t)*factor, time.Minute, s.opts.Now())
 }

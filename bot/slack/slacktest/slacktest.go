@@ -159,7 +159,7 @@ func (s *Server) Start() error {
 	ln := s.opts.Listener
 	if ln == nil {
 		var err error
-		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if ln, err = new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0"); err != nil {
 			return fmt.Errorf("slacktest: %w", err)
 		}
 	}
