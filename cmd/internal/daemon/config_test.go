@@ -1,0 +1,138 @@
+package daemon_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	yaml "go.yaml.in/yaml/v4"
+
+	"github.com/pvechat/pvechat/cmd/internal/daemon"
+)
+
+func none(string) (string, bool) { return "", false }
+
+func parse(t *testing.T, text string, env map[string]string) (daemon.Config, *daemon.ConfigError) {
+	t.Helper()
+	cfg, err := daemon.Parse(filepath.Join(t.TempDir(), "c.yaml"), []byte(text), func(k string) (string, bool) { v, ok := env[k]; return v, ok })
+	var wrong *daemon.ConfigError
+	if err != nil && !errors.As(err, &wrong) {
+		t.Fatal(err)
+	}
+	return cfg, wrong
+}
+
+const good = `slack: {bot_token: xoxb-canary, app_token: xapp-canary}
+clusters:
+  - {name: home, urls: ["https://pve:8006"], token_id: a@pve!b, token_secret: canary}
+database: {url: "sqlite:x.db"}
+access:
+  - {role: admin, slack: {users: [U1]}}
+`
+
+func TestAGoodConfigHasDefaults(t *testing.T) {
+	cfg, wrong := parse(t, good, nil)
+	if wrong != nil {
+		t.Fatal(wrong)
+	}
+	if cfg.Every().String() != "30s" || cfg.Slack.APIURL != "https://slack.com/api/" || !cfg.AutoMigrate() {
+		t.Errorf("defaults: %v %v %v", cfg.Every(), cfg.Slack.APIURL, cfg.AutoMigrate())
+	}
+}
+
+func TestEveryProblemIsNamedAtOnceWithLineAndKeyAndNoSecret(t *testing.T) {
+	_, wrong := parse(t, `slack:
+  bot_tokn: xoxb-canary
+  bot_token: [canary]
+clusters:
+  - name: "ho me"
+    urls: ["http://pve:8006"]
+    token_id: nobody
+refresh: {every: canary}
+database: {url: "mysql://u:canary@h/d"}
+access:
+  - {role: king, slack: {users: [U1]}, containers: ["colour:red"]}
+`, nil)
+	if wrong == nil {
+		t.Fatal("it was taken")
+	}
+	text := wrong.Error()
+	for _, want := range []string{
+		":2: there is no key bot_tokn", ":3:", ":5: clusters[0].name", ":6: clusters[0].urls[0]", ":7: clusters[0].token_id", ":8: refresh.every",
+		":9: database.url", `role "king"`, `"colour:red" picks nothing`, "token_secret is missing", "app_token is missing",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(strings.ReplaceAll(text, `"canary" is no duration`, ""), "canary") {
+		t.Errorf("it prints a secret:\n%s", text)
+	}
+}
+
+func TestASecretStandsInOnePlace(t *testing.T) {
+	text := strings.Replace(good, "bot_token: xoxb-canary, ", "", 1)
+	cfg, wrong := parse(t, text, map[string]string{"PVECHAT_SLACK_BOT_TOKEN": "xoxb-env"})
+	if wrong != nil || string(cfg.Slack.BotToken) != "xoxb-env" {
+		t.Errorf("from the environment: %v, %v", wrong, string(cfg.Slack.BotToken))
+	}
+	_, wrong = parse(t, good, map[string]string{"PVECHAT_CLUSTERS_HOME_TOKEN_SECRET": "other"})
+	if wrong == nil || !strings.Contains(wrong.Error(), "several places") {
+		t.Errorf("two places: %v", wrong)
+	}
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("xoxb-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, wrong = parse(t, strings.Replace(good, "bot_token: xoxb-canary", "bot_token_file: "+file, 1), nil)
+	if wrong != nil || string(cfg.Slack.BotToken) != "xoxb-file" {
+		t.Errorf("from a file: %v, %v", wrong, string(cfg.Slack.BotToken))
+	}
+}
+
+// The example is parsed, and holds every key that there is, in use or in a
+// comment.
+func TestTheExampleNamesEveryKey(t *testing.T) {
+	file := filepath.Join("..", "..", "..", "config.example.yaml")
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cfg daemon.Config
+	if err := yaml.Load(data, &cfg, yaml.WithKnownFields()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = daemon.Parse(file, data, none)
+	var wrong *daemon.ConfigError
+	if errors.As(err, &wrong) {
+		for _, p := range wrong.Problems {
+			if !strings.Contains(p.Text, "cannot be read") && !strings.Contains(p.Text, "is missing") { // its secrets are not here
+				t.Errorf("line %d: %s", p.Line, p.Text)
+			}
+		}
+	}
+	for _, key := range keys(reflect.TypeFor[daemon.Config]()) {
+		if !strings.Contains(string(data), key+":") {
+			t.Errorf("it does not show %s", key)
+		}
+	}
+}
+
+func keys(t reflect.Type) []string {
+	var all []string
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		all = append(all, f.Tag.Get("yaml"))
+		all = append(all, keys(f.Type)...)
+	}
+	return all
+}

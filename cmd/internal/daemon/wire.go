@@ -1,0 +1,283 @@
+// Package daemon reads the configuration and puts the parts of pvechat
+// together.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pvechat/pvechat/bot"
+	"github.com/pvechat/pvechat/bot/alerts"
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/live"
+	"github.com/pvechat/pvechat/bot/slack"
+	"github.com/pvechat/pvechat/handlers"
+	"github.com/pvechat/pvechat/proxmox"
+	"github.com/pvechat/pvechat/proxmox/guest"
+	"github.com/pvechat/pvechat/storage"
+	"github.com/pvechat/pvechat/storage/seal"
+)
+
+// Daemon is the bot as the configuration wants it.
+type Daemon struct {
+	cfg       Config
+	log       *slog.Logger
+	metrics   *bot.Metrics
+	clusters  []*proxmox.Client
+	guests    map[string]handlers.Guest
+	platforms []chat.Platform
+}
+
+// NewLog makes the log that the configuration wants.
+func NewLog(c LogConfig, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(c.Level)) // was checked when it was read
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+// New puts the parts together. It does no I/O.
+func New(cfg Config, log *slog.Logger) (*Daemon, error) {
+	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics(), guests: map[string]handlers.Guest{}}
+	for _, c := range cfg.Clusters {
+		client, err := proxmox.New(proxmox.Config{
+			Name: c.Name, URLs: c.URLs, TokenID: c.TokenID, TokenSecret: proxmox.Secret(c.TokenSecret), CAFile: c.CAFile,
+			Fingerprints: c.Fingerprints, Insecure: c.Insecure, Log: log.With("cluster", c.Name),
+			Observe: func(call proxmox.Call) { d.metrics.Call(c.Name, call) },
+		})
+		if err != nil {
+			return nil, fmt.Errorf("cluster %s: %w", c.Name, err)
+		}
+		d.clusters = append(d.clusters, client)
+		if s := c.SSH; s != nil {
+			d.guests[c.Name] = guest.New(guest.Config{
+				User: s.User, Port: s.Port, KeyFile: s.KeyFile, KnownHostsFile: s.KnownHostsFile, Log: log.With("cluster", c.Name),
+			})
+		}
+	}
+	if s := cfg.Slack; s != nil {
+		p, err := slack.New(slack.Config{
+			BotToken: slack.Secret(s.BotToken), AppToken: slack.Secret(s.AppToken), APIURL: s.APIURL, Groups: slackGroups(cfg.Access), Log: log,
+		})
+		if err != nil {
+			return nil, err
+		}
+		d.platforms = append(d.platforms, p)
+	}
+	if c := cfg.Discord; c != nil {
+		p, err := newDiscord(*c, log)
+		if err != nil {
+			return nil, err
+		}
+		d.platforms = append(d.platforms, p)
+	}
+	return d, nil
+}
+
+func slackGroups(rules []AccessConfig) []string {
+	var ids []string
+	for _, r := range rules {
+		ids = append(ids, r.Slack.Groups...)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// OpenStorage opens the configured database. The caller closes it.
+func OpenStorage(ctx context.Context, cfg Config, log *slog.Logger, readOnly bool) (*storage.DB, error) {
+	return storage.Open(ctx, storage.Config{URL: string(cfg.Database.URL), Log: log, Holder: holder(), ReadOnly: readOnly})
+}
+
+// holder names this process.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "host"
+	}
+	return host + "/" + strconv.Itoa(os.Getpid()) + "/" + inventory.Token(4)
+}
+
+// Run serves until ctx ends. What it returns before that is told to the
+// operator as it is.
+func (d *Daemon) Run(ctx context.Context) error {
+	for _, c := range d.cfg.Clusters {
+		if c.Insecure {
+			d.log.WarnContext(ctx, "insecure: true: anybody on the way can read this cluster's token", "cluster", c.Name)
+		}
+	}
+	db, err := OpenStorage(ctx, d.cfg, d.log, false)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if err := db.Check(ctx, d.cfg.AutoMigrate()); err != nil {
+		return err
+	}
+	if err := d.openKeys(ctx, db); err != nil {
+		return err
+	}
+	b, err := d.assemble(db)
+	if err != nil {
+		return err
+	}
+	return b.Run(ctx)
+}
+
+// openKeys proves that the key set opens what the database holds.
+func (d *Daemon) openKeys(ctx context.Context, db *storage.DB) error {
+	if d.cfg.KeysetFile == "" {
+		return nil
+	}
+	keys, err := seal.OpenFile(d.cfg.KeysetFile)
+	if err != nil {
+		return err
+	}
+	return keys.Verify(ctx, db)
+}
+
+func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
+	rules, err := d.cfg.Rules()
+	if err != nil {
+		return bot.Bot{}, err
+	}
+	inv := inventory.New(inventory.Config{Sources: sources(d.clusters), Store: db, Every: d.cfg.Every(), Log: d.log})
+	parts := struct {
+		jobs    map[string]jobs.Proxmox
+		reads   map[string]handlers.Proxmox
+		tasks   map[string]alerts.Tasks
+		configs map[string]*proxmox.Client
+		users   map[string]string
+	}{map[string]jobs.Proxmox{}, map[string]handlers.Proxmox{}, map[string]alerts.Tasks{}, map[string]*proxmox.Client{}, map[string]string{}}
+	for i, c := range d.clusters {
+		parts.jobs[c.Name()], parts.reads[c.Name()], parts.tasks[c.Name()], parts.configs[c.Name()] = c, c, c, c
+		parts.users[c.Name()] = d.cfg.Clusters[i].TokenID
+	}
+
+	var h *handlers.Handlers
+	var keep *live.Live
+	runner := jobs.New(jobs.Config{
+		Clusters: parts.jobs, TokenUser: parts.users, Store: db, Events: db, Inventory: inv, Holder: holder(), Now: time.Now, Log: d.log,
+		Changed: func(inventory.ID) { keep.Touch() },
+		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
+	})
+	alarm := alerts.New(alerts.Config{
+		Platforms: d.platforms, Channels: map[chat.PlatformName]string{chat.Slack: d.cfg.Channels.Ops.Slack, chat.Discord: d.cfg.Channels.Ops.Discord},
+		Store: db, Clusters: parts.tasks, Busy: runner.Busy, Fleet: inv.Snapshot, Now: time.Now, Log: d.log,
+	})
+	keep = live.New(live.Config{
+		Platforms: d.platforms, Store: db, Now: time.Now, Log: d.log,
+		View: func(filter string, space chat.Space, changed, confirmed time.Time) chat.Message {
+			return h.SharedBoard(filter, space, changed, confirmed)
+		},
+	})
+	h = handlers.New(handlers.Deps{
+		Log: d.log, Policy: rules, Inventory: inv, Clusters: parts.reads, Guests: d.guests, Jobs: runner, Live: keep, Events: db,
+		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed,
+	})
+	router, err := handlers.NewRouter(d.log, rules, db, inv, db, time.Now, h.Routes()...)
+	if err != nil {
+		return bot.Bot{}, err
+	}
+
+	refresh := bot.Refresh{
+		Every: d.cfg.Every(), Log: d.log,
+		One: func(ctx context.Context, cluster string) {
+			rep, err := inv.Refresh(ctx, cluster)
+			if err == nil {
+				err = rep.Err
+			}
+			d.metrics.Refreshed(cluster, time.Now(), err)
+			if err != nil && ctx.Err() == nil {
+				d.log.WarnContext(ctx, "a refresh did not work", "cluster", cluster, "err", err)
+			}
+			alarm.Look(ctx, rep)
+		},
+		After: func(ctx context.Context) {
+			if err := runner.Sync(ctx); err != nil && ctx.Err() == nil {
+				d.log.ErrorContext(ctx, "read the open jobs", "err", err)
+			}
+			keep.Tick()
+			inv.Learn(ctx, func(ctx context.Context, c *inventory.Container) (proxmox.ContainerConfig, error) {
+				return parts.configs[c.Cluster].ContainerConfig(ctx, c.Ref())
+			})
+		},
+	}
+	for _, c := range d.clusters {
+		refresh.Clusters = append(refresh.Clusters, c.Name())
+	}
+	return bot.Bot{
+		Platforms: d.platforms,
+		Handler:   bot.NewDispatcher(router, d.metrics),
+		Log:       d.log,
+		Parts: map[string]bot.Runner{
+			"refresh": bot.RunFunc(func(ctx context.Context) error {
+				if err := inv.Load(ctx); err != nil {
+					return fmt.Errorf("read the known containers: %w", err)
+				}
+				return refresh.Run(ctx)
+			}),
+			"jobs":   runner,
+			"boards": keep,
+			"http":   bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, inv), Metrics: d.metrics, Log: d.log},
+		},
+	}, nil
+}
+
+func sources(clients []*proxmox.Client) []inventory.Source {
+	list := make([]inventory.Source, len(clients))
+	for i, c := range clients {
+		list[i] = c
+	}
+	return list
+}
+
+// checks are the lines of /readyz.
+func (d *Daemon) checks(db *storage.DB, inv *inventory.Inventory) func(context.Context) []bot.Check {
+	return func(ctx context.Context) []bot.Check {
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		defer cancel()
+		base := bot.Check{Name: "database", OK: true, Detail: "answers"}
+		if err := db.Ping(ctx); err != nil {
+			base.OK, base.Detail = false, err.Error()
+		}
+		checks := []bot.Check{base}
+		for _, p := range d.platforms {
+			h := p.Health()
+			checks = append(checks, bot.Check{Name: string(p.Name()), OK: h.OK, Detail: h.Detail, Since: h.Since})
+		}
+		for _, c := range inv.Snapshot().Clusters {
+			check := bot.Check{Name: "cluster/" + c.Name, OK: !c.Stale() && !c.At.IsZero(), Detail: "answers", Since: c.At}
+			switch {
+			case c.Stale():
+				check.Detail, check.Since = jobs.Reason(c.Err), c.Since
+			case c.At.IsZero():
+				check.Detail = "not read yet"
+			}
+			checks = append(checks, check)
+		}
+		return checks
+	}
+}
+
+// Explain adds to an error what an operator can do about it.
+func Explain(err error) string {
+	var api *proxmox.APIError
+	text := err.Error()
+	if errors.As(err, &api) && errors.Is(err, proxmox.ErrUnauthorized) && !strings.Contains(text, "token_secret") {
+		text += " (look at token_id and token_secret)"
+	}
+	return text
+}
