@@ -7,7 +7,7 @@ import (
 
 // How long what is done by hand takes, before scaling.
 const (
-	createTakes   = 40 * time.Second
+	createTakes   = 2 * time.Minute
 	backupTakes   = 20 * time.Second
 	snapshotTakes = 2 * time.Second
 )

@@ -22,9 +22,11 @@ type node struct {
 	id      int
 	online  bool
 	started time.Time
+	assumed bool // it is there because nobody named a node yet
 }
 
-// AddNode adds a node that is online, with 8 cores and 32 GiB. A second one of that name is the same.
+// AddNode adds a node that is online, with 8 cores and 32 GiB. A second one of that name is the same. Where nobody names a node there is
+// one, "pve".
 func (s *Server) AddNode(name string) {
 	s.lock()
 	defer s.mu.Unlock()
@@ -32,8 +34,13 @@ func (s *Server) AddNode(name string) {
 }
 
 func (s *Server) addNode(name string) {
-	if s.node(name) != nil {
+	if n := s.node(name); n != nil {
+		n.assumed = false
 		return
+	}
+	if len(s.nodes) == 1 && s.nodes[0].assumed && len(s.guests) == 0 {
+		delete(s.nodeStats, s.nodes[0].Name)
+		s.nodes = nil
 	}
 	n := &node{id: len(s.nodes) + 1, online: true, Node: Node{
 		Name: name, Cores: 8, CPU: 0.11, Memory: 32 << 30, MemUsed: 12 << 30, Disk: 94 << 30, DiskUsed: 20 << 30,
@@ -42,6 +49,14 @@ func (s *Server) addNode(name string) {
 	s.nodes = append(s.nodes, n)
 	s.reportNode(n, s.now())
 	s.touch()
+}
+
+// assumeNode makes sure that there is a node.
+func (s *Server) assumeNode() {
+	if len(s.nodes) == 0 {
+		s.addNode("pve")
+		s.nodes[0].assumed = true
+	}
 }
 
 // UpdateNode changes what a node is and how busy it is. Nothing happens if there is no such node.

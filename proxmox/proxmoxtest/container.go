@@ -97,12 +97,11 @@ func (s *Server) AddVM(vmid int, node, name string, running bool) {
 
 func (s *Server) addGuest(g *guest) {
 	if g.Node == "" {
-		if len(s.nodes) == 0 {
-			s.addNode("pve")
-		}
+		s.assumeNode()
 		g.Node = s.nodes[0].Name
+	} else {
+		s.addNode(g.Node)
 	}
-	s.addNode(g.Node)
 	c := &g.Container
 	c.Memory = cmp.Or(c.Memory, 512<<20)
 	c.Disk = cmp.Or(c.Disk, 8<<30)

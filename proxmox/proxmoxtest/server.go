@@ -130,9 +130,7 @@ func (s *Server) Start() error {
 			return err
 		}
 	}
-	if len(s.nodes) == 0 {
-		s.addNode("pve")
-	}
+	s.assumeNode()
 	s.listener, s.address = ln, ln.Addr().String()
 	s.wg.Go(func() { s.accept(ln) })
 	return nil
