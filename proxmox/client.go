@@ -296,6 +296,9 @@ func (c *Client) read(ctx context.Context, r *request) error {
 	var last error
 	for round := range rounds {
 		if round > 0 && !wait(ctx, backoff<<(round-1)) {
+			if errors.Is(ctx.Err(), context.Canceled) {
+				return &TransportError{Method: r.method, Endpoint: r.endpoint, URL: c.origins[0], Sent: !NotSent(last), Err: ctx.Err()}
+			}
 			return last
 		}
 		var again []int
@@ -306,15 +309,10 @@ func (c *Client) read(ctx context.Context, r *request) error {
 			}
 			attempt++
 			err := c.attempt(ctx, r, origin, attempt)
-			transport, isTransport := errors.AsType[*TransportError](err)
-			api, isAPI := errors.AsType[*APIError](err)
-			if !isTransport && !(isAPI && fromGateway(api.Status)) {
+			if !mayHelp(err) || ctx.Err() != nil {
 				return err
 			}
-			if ctx.Err() != nil {
-				return err
-			}
-			if isAPI || transport.passing() {
+			if transport, ok := errors.AsType[*TransportError](err); !ok || transport.passing() {
 				again = append(again, origin)
 			}
 			last = err
@@ -324,6 +322,15 @@ func (c *Client) read(ctx context.Context, r *request) error {
 		}
 	}
 	return last
+}
+
+// mayHelp reports whether another address may answer what this one did not.
+func mayHelp(err error) bool {
+	if api, ok := errors.AsType[*APIError](err); ok {
+		return fromGateway(api.Status)
+	}
+	_, ok := errors.AsType[*TransportError](err)
+	return ok
 }
 
 // write asks once. It moves on to the next address only where no connection

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func logTo(w io.Writer) *slog.Logger {
@@ -164,23 +165,19 @@ func TestArgumentsThatNoProxmoxTakesAreNotSent(t *testing.T) {
 	}
 }
 
-// attempts says which hosts were asked, with what outcome, when.
-type attempts struct {
-	began time.Time
-	list  []string
-}
+// attempts says which hosts were asked, with what outcome.
+type attempts struct{ list []string }
 
 func (a *attempts) observe(call Call) {
 	outcome := "ok"
-	switch e := call.Err.(type) {
-	case *APIError:
+	if e, ok := errors.AsType[*APIError](call.Err); ok {
 		outcome = fmt.Sprint(e.Status)
-	case *TransportError:
+	} else if e, ok := errors.AsType[*TransportError](call.Err); ok {
 		outcome = string(e.Failure())
 		if e.Sent {
 			outcome += "/sent"
 		}
-	case *DecodeError:
+	} else if call.Err != nil {
 		outcome = "decode"
 	}
 	a.list = append(a.list, fmt.Sprintf("%d %s %s", call.Attempt, strings.TrimSuffix(strings.TrimPrefix(call.URL, "http://"), ":8006"), outcome))
@@ -319,6 +316,17 @@ func TestACallerWhoGivesUpIsNotHeldAndBlamesNobody(t *testing.T) {
 	})
 }
 
+func TestACallerWhoGivesUpBetweenTwoAttemptsHearsOfThat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &network{}
+		ctx, cancel := context.WithCancel(t.Context())
+		c := n.clientWith(t, Config{Observe: func(Call) { time.AfterFunc(time.Nanosecond, cancel) }}, "a")
+		if _, err := c.Version(ctx); !errors.Is(err, context.Canceled) || IsUnreachable(err) || !NotSent(err) {
+			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
 func TestACallerWhoGaveUpBeforeSendsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &network{hosts: map[string]host{"a": always(ok(`{"data":{}}`))}}
@@ -418,7 +426,7 @@ func TestACallIsObservedAndLogged(t *testing.T) {
 			{Method: "POST", Endpoint: "/nodes/{node}/lxc/{vmid}/status/start", URL: "http://b:8006", Attempt: 2, Status: 200, Duration: time.Second, UPID: testUPID},
 			{Method: "GET", Endpoint: "/nodes/{node}/tasks/{upid}/status", URL: "http://b:8006", Attempt: 1, Status: 200, Duration: time.Second, UPID: testUPID},
 		}
-		if diff := cmp.Diff(want, calls, cmp.Comparer(func(a, b error) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(want, calls, cmpopts.EquateErrors()); diff != "" {
 			t.Error(diff)
 		}
 		want1 := `level=WARN msg="proxmox cannot be reached, sending elsewhere" cluster=home url=http://b:8006 attempt=2 ` +

@@ -67,7 +67,7 @@ func decode(body []byte, req *request) (field string, err error) {
 	if !found {
 		r.failAt("/data", errNoData)
 	}
-	if _, err := r.d.ReadToken(); r.err == nil && err != io.EOF {
+	if _, err := r.d.ReadToken(); r.err == nil && !errors.Is(err, io.EOF) {
 		r.failAt("", errTrailing)
 	}
 	return string(r.field), r.err

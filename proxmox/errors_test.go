@@ -93,7 +93,7 @@ func TestErrorAnswers(t *testing.T) {
 			if e.Text() != test.text {
 				t.Errorf("the text is %q", e.Text())
 			}
-			if e.Method != "POST" || e.Endpoint != "/nodes/{node}/lxc/{vmid}/status/start" || e.Node != "pve1" {
+			if e.Method != http.MethodPost || e.Endpoint != "/nodes/{node}/lxc/{vmid}/status/start" || e.Node != "pve1" {
 				t.Errorf("it is about %s %s of %s", e.Method, e.Endpoint, e.Node)
 			}
 			for name, kind := range kinds {
