@@ -65,10 +65,11 @@ func (h *Handlers) dashboard(ctx context.Context, r *Request) chat.Answer {
 	if _, all := h.Policy.MaySome(r.Person, access.View); !all {
 		return h.showOwn(r, view.FilterAll, 1, false)
 	}
+	look := h.Live.Look(r.Platform(), view.FilterAll)
 	return chat.Answer{
 		Now: h.SharedBoard(view.FilterAll, r.Space, h.Now(), time.Time{}),
 		Shown: func(ref chat.Ref) {
-			if err := h.Live.Post(context.WithoutCancel(ctx), ref, view.FilterAll, r.Person.Key()); err != nil {
+			if err := h.Live.Post(context.WithoutCancel(ctx), ref, view.FilterAll, look, r.Person.Key()); err != nil {
 				h.Log.ErrorContext(ctx, "keep a board", "request", r.ID, "err", err)
 			}
 		},

@@ -231,6 +231,13 @@ func (r *Router) named(req *Request) *chat.Answer {
 		req.Container = found[0]
 		return nil
 	}
+	if len(found) == 0 {
+		for _, cl := range snap.Clusters {
+			if cl.At.IsZero() && !cl.Stale() {
+				return &chat.Answer{Now: view.StillReading(cl.Name)}
+			}
+		}
+	}
 	a := chat.Answer{Now: view.Unnamed(name, req.Route.Name, found, nearest(snap, name, may))}
 	return &a
 }

@@ -231,7 +231,7 @@ func jobAttrs(j Job) []any {
 }
 
 func (r *Runner) logFailure(ctx context.Context, what string, err error) {
-	if ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil {
 		r.cfg.Log.ErrorContext(ctx, what, "err", err)
 	}
 }
@@ -245,10 +245,7 @@ func (r *Runner) carry(ctx context.Context, j Job) {
 
 	state, reason, warnings := r.act(ctx, &j)
 	if ctx.Err() != nil {
-		if errors.Is(context.Cause(ctx), ErrFenced) {
-			r.setBusy(j, false)
-			_ = r.Sync(context.WithoutCancel(ctx))
-		}
+		r.letGo(ctx, j)
 		return
 	}
 	j.State, j.Error, j.Warnings, j.FinishedAt = state, reason, warnings, r.cfg.Now()
@@ -263,6 +260,20 @@ func (r *Runner) carry(ctx context.Context, j Job) {
 	r.setBusy(j, false)
 	r.cfg.Log.InfoContext(ctx, "job finished", append(jobAttrs(j), "state", state, "reason", reason)...)
 	r.tell(ctx, j)
+}
+
+// letGo gives a job up that is still open: another process has it already, or
+// the next one is to have it at once.
+func (r *Runner) letGo(ctx context.Context, j Job) {
+	fenced := errors.Is(context.Cause(ctx), ErrFenced)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if fenced {
+		r.setBusy(j, false)
+		r.logFailure(ctx, "read the open jobs", r.Sync(ctx))
+		return
+	}
+	r.logFailure(ctx, "hand a job over", r.cfg.Store.RenewJob(ctx, j.ID, j.Fence, 0))
 }
 
 func (r *Runner) tell(ctx context.Context, j Job) {

@@ -148,16 +148,27 @@ func (l *Live) Close(ref chat.Ref) {
 	}
 }
 
+// Look identifies what a board looks like now. Take it before the board is
+// rendered: should something change in between, the board is edited once more.
+func (l *Live) Look(name chat.PlatformName, filter string) string {
+	p, ok := l.platforms[name]
+	if !ok {
+		return ""
+	}
+	return l.look(p, filter)
+}
+
 // Post puts a board that was just shown under care, in place of the one that
-// its channel had; that one is deleted.
-func (l *Live) Post(ctx context.Context, ref chat.Ref, filter, by string) error {
+// its channel had; that one is deleted. look is from Look.
+func (l *Live) Post(ctx context.Context, ref chat.Ref, filter, look, by string) error {
 	p, ok := l.platforms[ref.Platform]
 	if !ok || !ref.Storable() {
 		return nil
 	}
 	now := l.cfg.Now()
-	b := Board{Platform: ref.Platform, Channel: ref.Channel, Message: ref.ID, Filter: filter, Digest: l.look(p, filter), ChangedAt: now, EditedAt: now, CreatedBy: by}
+	b := Board{Platform: ref.Platform, Channel: ref.Channel, Message: ref.ID, Filter: filter, Digest: look, ChangedAt: now, EditedAt: now, CreatedBy: by}
 	before, existed, err := l.cfg.Store.PutBoard(ctx, b)
+	p.poke()
 	if err != nil || !existed || before.Message == b.Message {
 		return err
 	}

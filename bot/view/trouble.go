@@ -119,6 +119,11 @@ func Busy() chat.Message {
 	return Refused("pvechat is busy.", "Nothing was done. Press again in a few seconds.")
 }
 
+// StillReading is for the seconds after a start.
+func StillReading(cluster string) chat.Message {
+	return Refused("pvechat has just started.", "It is still reading "+cluster+". Nothing was done; try again in a few seconds.")
+}
+
 // Unnamed asks which container is meant: none or several have the name.
 func Unnamed(name, route string, found []*inventory.Container, near []*inventory.Container) chat.Message {
 	label := func(c *inventory.Container) chat.Button {

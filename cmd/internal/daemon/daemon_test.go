@@ -318,6 +318,8 @@ func TestARestartAdoptsWhatIsUnderWay(t *testing.T) {
 	w.pve.Update(102, func(c *proxmoxtest.Container) { c.StartTakes = 300 * time.Second }) // 3 s at this scale
 	stop := w.run()
 	ctx := w.patience()
+	w.must(w.slack.Command(ctx, ana, ops, ""))
+	w.sees(ben, "*wiki*")
 	w.must(w.slack.Command(ctx, ana, ops, "start wiki"))
 	if _, err := w.pve.AwaitTask(ctx, func(t proxmoxtest.Task) bool { return t.Type == "vzstart" }); err != nil {
 		t.Fatal(err)
@@ -325,8 +327,10 @@ func TestARestartAdoptsWhatIsUnderWay(t *testing.T) {
 	stop()
 	w.run()
 	w.task("vzstart", 102)
-	w.must(w.slack.Command(ctx, ana, ops, ""))
-	w.sees(ben, "*wiki*  running")
+	w.sees(ben, "*wiki*  running") // on the board that was there before
+	if n := len(w.slack.Messages(ops, ben)); n != 1 {
+		t.Errorf("Ben sees %d messages, want the one board", n)
+	}
 	if n := w.count("vzstart", 102); n != 1 {
 		t.Errorf("%d starts, want 1", n)
 	}
