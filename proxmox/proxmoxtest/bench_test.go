@@ -25,7 +25,7 @@ func fetch(b *testing.B, origin string) {
 	defer tr.CloseIdleConnections()
 	client := &http.Client{Transport: tr}
 	for b.Loop() {
-		req, err := http.NewRequest("GET", origin+"/api2/json/cluster/resources", nil)
+		req, err := http.NewRequest(http.MethodGet, origin+"/api2/json/cluster/resources", nil)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -503,14 +503,6 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 func atoi(s string) int { n, _ := strconv.Atoi(s); return n }
 
-func cmpOr[T comparable](v, otherwise T) T {
-	var zero T
-	if v == zero {
-		return otherwise
-	}
-	return v
-}
-
 // withoutBlanks is how Proxmox prints a hostname.
 func withoutBlanks(s string) string {
 	return strings.Map(func(r rune) rune {

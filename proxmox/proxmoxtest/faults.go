@@ -1,9 +1,6 @@
 package proxmoxtest
 
-import (
-	"net"
-	"time"
-)
+import "time"
 
 type faults struct {
 	down    bool
@@ -49,7 +46,7 @@ func (s *Server) Down(down bool) {
 		return
 	}
 	if down {
-		s.listener.Close()
+		_ = s.listener.Close()
 		return
 	}
 	s.wg.Go(s.reopen)
@@ -63,7 +60,7 @@ func (s *Server) reopen() {
 			s.mu.Unlock()
 			return
 		}
-		ln, err := net.Listen("tcp", s.address)
+		ln, err := listen(s.address)
 		if err == nil {
 			s.listener = ln
 			s.wg.Go(func() { s.accept(ln) })

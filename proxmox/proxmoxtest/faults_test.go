@@ -53,7 +53,7 @@ func TestStallAcceptsAndNeverAnswers(t *testing.T) {
 		l.Stall(true)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		req, _ := http.NewRequestWithContext(ctx, "POST", l.URL()+"/api2/json/nodes/pve/lxc/101/status/start", nil)
+		req, _ := http.NewRequestWithContext(ctx, http.MethodPost, l.URL()+"/api2/json/nodes/pve/lxc/101/status/start", nil)
 		if _, err := l.send(req); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v", err)
 		}

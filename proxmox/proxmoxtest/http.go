@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -74,6 +75,11 @@ func (s *Server) cutConnections() {
 	}
 }
 
+func listen(address string) (net.Listener, error) {
+	var lc net.ListenConfig
+	return lc.Listen(context.Background(), "tcp", address)
+}
+
 func (s *Server) serve(raw net.Conn) {
 	defer func() {
 		raw.Close()
@@ -82,69 +88,88 @@ func (s *Server) serve(raw net.Conn) {
 		s.mu.Unlock()
 	}()
 	c := &conn{Conn: raw, raw: raw, r: bufio.NewReader(raw)}
-	raw.SetDeadline(time.Now().Add(idleTimeout))
-	redirect := false
-	if !s.opts.Plain {
-		first, err := c.r.Peek(1)
-		if err != nil {
-			return
-		}
-		const handshake = 0x16
-		if redirect = first[0] != handshake; !redirect {
-			leaf, err := s.certs.current()
-			if err != nil {
-				return
-			}
-			tc := tls.Server(&peeked{Conn: raw, r: c.r}, &tls.Config{Certificates: []tls.Certificate{*leaf}})
-			if tc.Handshake() != nil {
-				return
-			}
-			c.Conn, c.r = tc, bufio.NewReader(tc)
-		}
+	if !s.opts.Plain && !s.secure(c) {
+		return
 	}
-	for left := requestsPerConn - 1; ; left-- {
-		raw.SetReadDeadline(time.Now().Add(idleTimeout))
-		if _, err := c.r.Peek(1); err != nil {
-			return
-		}
-		raw.SetDeadline(time.Now().Add(time.Minute))
-		req, err := http.ReadRequest(c.r)
-		if err != nil {
-			s.write(c, "HTTP/1.0", "", &response{status: 400, reason: "bad request", body: []byte("bad request"), cut: -1}, true)
-			c.hangUp()
-			return
-		}
-		var res *response
-		if redirect {
-			res = redirected(req)
-		} else if res = s.answer(req); res == nil {
-			return
-		}
-		if !s.pause(res.delay, nil) {
-			return
-		}
-		last := left <= 0 || res.status >= 400 || redirect || req.Close
-		raw.SetDeadline(time.Now().Add(time.Minute))
-		proto := fmt.Sprintf("HTTP/%d.%d", req.ProtoMajor, req.ProtoMinor)
-		if s.write(c, proto, req.Header.Get("Accept-Encoding"), res, last) != nil || res.cut >= 0 {
-			return
-		}
-		if last {
-			c.hangUp()
-			return
-		}
-		io.Copy(io.Discard, req.Body)
+	for left := requestsPerConn - 1; s.exchange(c, left); left-- {
 	}
 }
 
-// hangUp ends a connection so that the client still reads the answer: what it has sent and nobody read would turn into a reset.
-func (c *conn) hangUp() {
+// secure turns the connection into one with TLS. A client that speaks plain HTTP is sent there instead. False: it is over.
+func (s *Server) secure(c *conn) bool {
+	const handshake = 0x16
+	if first, err := c.peek(); err != nil || first != handshake {
+		if err == nil {
+			if req, err := http.ReadRequest(c.r); err == nil {
+				c.finish(s.write(c, "HTTP/1.1", "", redirected(req), true))
+			}
+		}
+		return false
+	}
+	leaf, err := s.certs.current()
+	if err != nil {
+		return false
+	}
+	tc := tls.Server(&peeked{Conn: c.raw, r: c.r}, &tls.Config{Certificates: []tls.Certificate{*leaf}})
+	if tc.HandshakeContext(context.Background()) != nil {
+		return false
+	}
+	c.Conn, c.r = tc, bufio.NewReader(tc)
+	return true
+}
+
+// exchange reads a request and answers it. False: it was the last of this connection.
+func (s *Server) exchange(c *conn, left int) bool {
+	if _, err := c.peek(); err != nil {
+		return false
+	}
+	req, err := http.ReadRequest(c.r)
+	if err != nil {
+		res := plain(400, "bad request")
+		res.cut = -1
+		c.finish(s.write(c, "HTTP/1.0", "", res, true))
+		return false
+	}
+	res := s.answer(req)
+	if res == nil || !s.pause(res.delay, nil) || c.raw.SetDeadline(time.Now().Add(time.Minute)) != nil {
+		return false
+	}
+	last := left <= 0 || res.status >= 400 || req.Close
+	proto := fmt.Sprintf("HTTP/%d.%d", req.ProtoMajor, req.ProtoMinor)
+	err = s.write(c, proto, req.Header.Get("Accept-Encoding"), res, last)
+	if err != nil || res.cut >= 0 {
+		return false
+	}
+	if last {
+		c.finish(nil)
+		return false
+	}
+	_, err = io.Copy(io.Discard, req.Body)
+	return err == nil
+}
+
+// peek waits for the first byte of what comes next, and then gives the rest a minute.
+func (c *conn) peek() (byte, error) {
+	if err := c.raw.SetReadDeadline(time.Now().Add(idleTimeout)); err != nil {
+		return 0, err
+	}
+	first, err := c.r.Peek(1)
+	if err != nil {
+		return 0, err
+	}
+	return first[0], c.raw.SetDeadline(time.Now().Add(time.Minute))
+}
+
+// finish ends a connection, unless it is broken, so that the client still reads the answer: what it has sent and nobody read would
+// turn into a reset.
+func (c *conn) finish(broken error) {
 	closer, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok || closer.CloseWrite() != nil {
+	if broken != nil || !ok || closer.CloseWrite() != nil {
 		return
 	}
-	c.raw.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
-	io.Copy(io.Discard, io.LimitReader(c.r, 2*largestBody))
+	if c.raw.SetReadDeadline(time.Now().Add(500*time.Millisecond)) == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.r, 2*largestBody))
+	}
 }
 
 // peeked reads what was buffered while looking for a handshake.
@@ -208,9 +233,9 @@ func (s *Server) write(c *conn, proto, accepts string, res *response, last bool)
 
 func zip(body []byte) []byte {
 	var out bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-	w.Write(body)
-	w.Close()
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // the level is a good one
+	_, _ = w.Write(body)                              // into memory
+	_ = w.Close()
 	return out.Bytes()
 }
 

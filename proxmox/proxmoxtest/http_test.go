@@ -124,7 +124,7 @@ func TestRequestsAreKept(t *testing.T) {
 	if n := l.Count("", "/nodes/*/lxc/*/status/*"); n != 1 {
 		t.Errorf("%d requests for a status", n)
 	}
-	r, err := l.AwaitRequest(l.ctx(), func(r proxmoxtest.Request) bool { return r.Method == "POST" })
+	r, err := l.AwaitRequest(l.ctx(), func(r proxmoxtest.Request) bool { return r.Method == http.MethodPost })
 	if err != nil || r.Path != "/nodes/pve/lxc/101/status/shutdown" || r.Form.Get("timeout") != "30" || r.Status != 200 ||
 		r.Token != bot || !strings.HasPrefix(r.UserAgent, "Go-http-client") {
 		t.Errorf("request %+v, %v", r, err)
@@ -169,7 +169,7 @@ func TestATokenComesInSeveralForms(t *testing.T) {
 		l.auth = auth
 		l.get("/version")
 	}
-	req, _ := http.NewRequest("GET", l.URL()+"/api2/json/version", nil)
+	req, _ := http.NewRequest(http.MethodGet, l.URL()+"/api2/json/version", nil)
 	req.Header.Set("Cookie", "PVEAuthCookie=PVE:x")
 	if a, err := l.send(req); err != nil || a.Status != 401 {
 		t.Errorf("a cookie is preferred to a token: %+v, %v", a, err)
@@ -188,7 +188,7 @@ func TestAnIdleConnectionIsClosedAfter5s(t *testing.T) {
 		fmt.Fprintf(c, "GET /api2/json/version HTTP/1.1\r\nHost: x\r\nAuthorization: %s\r\n\r\n", l.auth)
 		r := bufio.NewReader(c)
 		res, err := http.ReadResponse(r, nil)
-		if err != nil || res.StatusCode != 200 || res.Close {
+		if err != nil || res.StatusCode != http.StatusOK || res.Close {
 			t.Fatalf("%+v, %v", res, err)
 		}
 		io.Copy(io.Discard, res.Body)
@@ -218,7 +218,7 @@ func TestABigAnswerIsZippedIfAskedFor(t *testing.T) {
 	}
 	for _, path := range []string{"/cluster/resources", "/nodes/pve/lxc"} {
 		plain := l.call("GET", path)
-		req, _ := http.NewRequest("GET", l.URL()+"/api2/json"+path, nil)
+		req, _ := http.NewRequest(http.MethodGet, l.URL()+"/api2/json"+path, nil)
 		req.Header.Set("Accept-Encoding", "gzip")
 		a, err := l.send(req)
 		if err != nil || a.Header.Get("Content-Encoding") != "gzip" || len(a.Raw) > len(plain.Raw)/2 {
@@ -232,7 +232,7 @@ func TestABigAnswerIsZippedIfAskedFor(t *testing.T) {
 			t.Errorf("%s: %d bytes unzipped, %d plain, %v", path, len(whole), len(plain.Raw), err)
 		}
 	}
-	req, _ := http.NewRequest("GET", l.URL()+"/api2/json/version", nil)
+	req, _ := http.NewRequest(http.MethodGet, l.URL()+"/api2/json/version", nil)
 	req.Header.Set("Accept-Encoding", "gzip")
 	if a, _ := l.send(req); a.Header.Get("Content-Encoding") != "" {
 		t.Error("a small answer was zipped")

@@ -28,7 +28,7 @@ func TestABodyMayBeJSON(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			l := start(t, proxmoxtest.Options{})
 			l.AddContainer(container{VMID: 101, Running: true})
-			req, err := http.NewRequest("POST", l.URL()+"/api2/json"+ct101+"/status/shutdown", strings.NewReader(test.body))
+			req, err := http.NewRequest(http.MethodPost, l.URL()+"/api2/json"+ct101+"/status/shutdown", strings.NewReader(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,7 @@
 package proxmoxtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -112,7 +113,7 @@ func (w *worker) boot(vmid int) error {
 	if err != nil {
 		return err
 	}
-	if err := w.sleep(orDefault(c.StartTakes, startTakes)); err != nil {
+	if err := w.sleep(cmp.Or(c.StartTakes, startTakes)); err != nil {
 		return err
 	}
 	if c.StartFails != "" {
@@ -258,7 +259,7 @@ func (w *worker) shutdown(vmid int, timeout time.Duration, force bool) error {
 		w.s.mu.Unlock()
 		return err
 	}
-	takes, stubborn := orDefault(g.StopTakes, stopTakes), g.IgnoresShutdown
+	takes, stubborn := cmp.Or(g.StopTakes, stopTakes), g.IgnoresShutdown
 	w.s.mu.Unlock()
 
 	second := timeout + 5*time.Second
@@ -517,11 +518,4 @@ func (s *Server) awaitEnd(upid string) bool {
 			return false
 		}
 	}
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d == 0 {
-		return otherwise
-	}
-	return d
 }

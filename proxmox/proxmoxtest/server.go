@@ -126,7 +126,7 @@ func (s *Server) Start() error {
 	ln := s.opts.Listener
 	if ln == nil {
 		var err error
-		if ln, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		if ln, err = listen("127.0.0.1:0"); err != nil {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ func (s *Server) Close() {
 		s.closed = true
 		close(s.done)
 		if s.listener != nil {
-			s.listener.Close()
+			_ = s.listener.Close()
 		}
 		s.cutConnections()
 	}
