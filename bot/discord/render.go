@@ -405,8 +405,6 @@ func printable(s string) bool {
 	})
 }
 
-func copyID(nonce string, i int) string { return copyPrefix + nonce + ":" + strconv.Itoa(i) }
-
 // lines joins the parts that are there.
 func lines(parts ...string) string {
 	var out []string

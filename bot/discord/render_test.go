@@ -12,10 +12,8 @@ import (
 	"github.com/pvechat/pvechat/bot/chat"
 )
 
-// moment 14:32:05 UTC on 23 Nov 2026, at which all screens are drawn.
+// 14:32:05 UTC on 23 Nov 2026, at which all screens are drawn.
 var drawn = time.Unix(1795444325, 0).UTC()
-
-func ago(d time.Duration) time.Time { return drawn.Add(-d) }
 
 // screen reads a payload of the shared screens: its message or modal data.
 func screen(t *testing.T, name string) any {
@@ -35,7 +33,7 @@ func screen(t *testing.T, name string) any {
 	return body
 }
 
-func wire(t *testing.T, s chat.Surface) any {
+func onWire(t *testing.T, s chat.Surface) any {
 	t.Helper()
 	raw, err := Render(s)
 	if err != nil {
@@ -65,14 +63,14 @@ func measures(cpu, mem, disk string) chat.Text {
 	return chat.Texts("CPU\u00a0" + cpu + " · MEM\u00a0" + mem + " · DISK\u00a0" + disk)
 }
 
-func running(id, name, where, dots, cpu, mem, disk string) chat.Row {
+func runningRow(id, name, where, dots, cpu, mem, disk string) chat.Row {
 	return chat.Row{
 		ID: id, Mark: "🟢", Name: name, Word: "running", Where: where, Dots: "SVC\u00a0" + dots,
 		Facts: measures(cpu, mem, disk), Button: manage(id),
 	}
 }
 
-func stopped(id, name, where string) chat.Row {
+func stoppedRow(id, name, where string) chat.Row {
 	return chat.Row{
 		ID: id, Mark: "⏹️", Name: name, Word: "stopped", Where: where, Facts: measures("–", "–", "–"),
 		Button: &chat.Button{ID: "ct:" + id + ":start", Label: "Start"},
@@ -128,13 +126,6 @@ func event(what, why, who string, at int64, n string) chat.Item {
 	}
 }
 
-func template(mark, name, facts, id string) chat.Item {
-	return chat.Item{
-		Text: chat.Texts(mark+" ", chat.B(name)), Note: chat.Texts(facts),
-		Button: &chat.Button{ID: "tpl:" + id + ":show", Label: "View"},
-	}
-}
-
 // The screens as the surfaces that must become them.
 var screens = map[string]chat.Surface{
 	"01-board": chat.Message{Public: true, Tone: chat.Bad, Blocks: []chat.Block{
@@ -144,11 +135,11 @@ var screens = map[string]chat.Surface{
 		chat.Row{ID: "q8m4d", Mark: "❌", Name: "mail", Word: "error", Where: "117 · pve2", Facts: chat.Texts("start failed 6\u00a0min ago · CT is locked (backup)"), Button: manage("q8m4d")},
 		chat.Row{ID: "x2c7p", Mark: "❔", Name: "CT\u00a0118", Word: "unknown", Where: "pve2", Facts: chat.Texts("pve2 reports no data for it"), Button: manage("x2c7p")},
 		chat.Row{ID: "h5n9k", Mark: "🛠️", Name: "forgejo", Word: "creating", Where: "125 · pve1", Facts: chat.Texts("▰▰▰▰▰▰▱▱▱▱ 62\u00a0% · installing Forgejo"), Button: &chat.Button{ID: "ct:h5n9k:progress", Label: "Progress"}},
-		running("7f3k2", "adguard", "101 · pve1", "●●", "▁\u00a04\u00a0%", "▄\u00a038\u00a0%", "▃\u00a021\u00a0%"),
-		running("b6t8r", "authelia", "102 · pve1", "●", "▁\u00a01\u00a0%", "▃\u00a022\u00a0%", "▄\u00a034\u00a0%"),
-		running("d9w3v", "caddy", "103 · pve2", "●", "▁\u00a02\u00a0%", "▂\u00a017\u00a0%", "▂\u00a018\u00a0%"),
-		running("k4j6s", "grafana", "104 · pve2", "●●", "▁\u00a09\u00a0%", "▅\u00a044\u00a0%", "▅\u00a047\u00a0%"),
-		running("m7x2q", "home-assistant", "105 · pve1", "●●●", "▃\u00a023\u00a0%", "🟨\u00a071\u00a0%", "▆\u00a058\u00a0%"),
+		runningRow("7f3k2", "adguard", "101 · pve1", "●●", "▁\u00a04\u00a0%", "▄\u00a038\u00a0%", "▃\u00a021\u00a0%"),
+		runningRow("b6t8r", "authelia", "102 · pve1", "●", "▁\u00a01\u00a0%", "▃\u00a022\u00a0%", "▄\u00a034\u00a0%"),
+		runningRow("d9w3v", "caddy", "103 · pve2", "●", "▁\u00a02\u00a0%", "▂\u00a017\u00a0%", "▂\u00a018\u00a0%"),
+		runningRow("k4j6s", "grafana", "104 · pve2", "●●", "▁\u00a09\u00a0%", "▅\u00a044\u00a0%", "▅\u00a047\u00a0%"),
+		runningRow("m7x2q", "home-assistant", "105 · pve1", "●●●", "▃\u00a023\u00a0%", "🟨\u00a071\u00a0%", "▆\u00a058\u00a0%"),
 		chat.Divider{},
 		jump(
 			[5]string{"⏹️", "*x*@everyone<!channel>`", "stopped", "122 · pve1", "a2s6f"},
@@ -184,10 +175,10 @@ var screens = map[string]chat.Surface{
 	"02-board-stopped": chat.Panel{ID: "board", Title: "Containers", Blocks: []chat.Block{
 		chat.Heading{Text: "Containers · home", Below: chat.Texts(chat.B("Showing: Stopped"), " · 4 of 24")},
 		chat.Divider{},
-		stopped("a2s6f", "*x*@everyone<!channel>`", "122 · pve1"),
-		stopped("e7r9l", "dev-sandbox", "121 · pve3"),
-		stopped("g4p8y", "minecraft", "120 · pve3"),
-		stopped("u6f2d", long, "123 · pve2"),
+		stoppedRow("a2s6f", "*x*@everyone<!channel>`", "122 · pve1"),
+		stoppedRow("e7r9l", "dev-sandbox", "121 · pve3"),
+		stoppedRow("g4p8y", "minecraft", "120 · pve3"),
+		stoppedRow("u6f2d", long, "123 · pve2"),
 		chat.Divider{},
 		jump(
 			[5]string{"⏹️", "*x*@everyone<!channel>`", "stopped", "122 · pve1", "a2s6f"},
@@ -403,7 +394,7 @@ func TestScreensAreDrawnAsDesigned(t *testing.T) {
 	for name, s := range screens {
 		t.Run(name, func(t *testing.T) {
 			want := screen(t, name)
-			if diff := cmp.Diff(want, wire(t, s)); diff != "" {
+			if diff := cmp.Diff(want, onWire(t, s)); diff != "" {
 				t.Errorf("(-screen +rendered)\n%s", diff)
 			}
 		})

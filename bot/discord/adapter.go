@@ -1,0 +1,182 @@
+// Package discord is the chat adapter for Discord: it turns what people do there
+// into invocations, and answers into messages of Components V2 and modals.
+//
+// It stands on discordgo for the gateway and for REST. What discordgo v0.29 does
+// badly is kept away from it: the gateway's messages that make it hang or
+// identify in a loop never reach it (wire.go), it never reconnects by itself
+// (gateway.go), and it never retries or waits on its own (rest.go).
+package discord
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bwmarrin/discordgo"
+	"github.com/gorilla/websocket"
+
+	"github.com/pvechat/pvechat/bot/chat"
+)
+
+// Config is what an [Adapter] needs. It prints without the token.
+type Config struct {
+	BotToken      string   // discord.bot_token, without "Bot "
+	ApplicationID string   // discord.application_id
+	GuildIDs      []string // discord.guild_ids; where commands are registered; empty: everywhere
+
+	APIURL      string            // origin of the API; empty: https://discord.com
+	HTTPTimeout time.Duration     // of one request; zero: 10 s
+	Transport   http.RoundTripper // nil: [http.DefaultTransport]
+	Dialer      *websocket.Dialer // of the gateway; nil: [websocket.DefaultDialer]
+	Log         *slog.Logger      // nil: nothing is logged
+	Now         func() time.Time  // nil: [time.Now]
+}
+
+// Format keeps the token out of every verb.
+func (c Config) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "discord.Config{application %s}", c.ApplicationID)
+}
+
+// LogValue keeps the token out of logs.
+func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
+
+// Adapter is Discord as a [chat.Platform].
+type Adapter struct {
+	cfg    Config
+	log    *slog.Logger
+	now    func() time.Time
+	client *http.Client
+	rest   *discordgo.Session // for requests; never opened
+	pace   pacer
+	forms  forms
+	copies copies
+
+	mu     sync.Mutex
+	health chat.Health
+	dms    map[string]string // channels of direct messages, by person
+}
+
+var _ chat.Platform = (*Adapter)(nil)
+
+// New makes an Adapter. An error names the key of the configuration that is
+// wrong.
+func New(cfg Config) (*Adapter, error) {
+	if cfg.BotToken == "" {
+		return nil, errors.New("discord: discord.bot_token is missing")
+	}
+	if !snowflake(cfg.ApplicationID) {
+		return nil, fmt.Errorf("discord: discord.application_id %q is not a number", cfg.ApplicationID)
+	}
+	for _, id := range cfg.GuildIDs {
+		if !snowflake(id) {
+			return nil, fmt.Errorf("discord: discord.guild_ids: %q is not a number", id)
+		}
+	}
+	if cfg.APIURL == "" {
+		cfg.APIURL = "https://discord.com"
+	}
+	origin, err := url.Parse(cfg.APIURL)
+	if err != nil || origin.Scheme != "https" && origin.Scheme != "http" || origin.Host == "" || strings.Trim(origin.Path, "/") != "" {
+		return nil, fmt.Errorf("discord: discord.api_url %q is no origin such as https://discord.com", cfg.APIURL)
+	}
+	if cfg.HTTPTimeout <= 0 {
+		cfg.HTTPTimeout = 10 * time.Second
+	}
+	if cfg.Transport == nil {
+		cfg.Transport = http.DefaultTransport
+	}
+	if cfg.Dialer == nil {
+		cfg.Dialer = websocket.DefaultDialer
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	a := &Adapter{
+		cfg:    cfg,
+		log:    cfg.Log,
+		now:    cfg.Now,
+		client: &http.Client{Timeout: cfg.HTTPTimeout, Transport: &transport{origin: origin, next: cfg.Transport}},
+		dms:    map[string]string{},
+		health: chat.Health{Detail: "not started", Since: cfg.Now()},
+	}
+	if a.rest, err = a.session(a.client); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// session makes a session of discordgo that does nothing by itself.
+func (a *Adapter) session(client *http.Client) (*discordgo.Session, error) {
+	s, err := discordgo.New("Bot " + a.cfg.BotToken)
+	if err != nil {
+		return nil, fmt.Errorf("discord: %w", err)
+	}
+	s.Client = client
+	s.LogLevel = -1 // it would log to the standard logger
+	s.StateEnabled = false
+	s.SyncEvents = true
+	s.ShouldReconnectOnError = false
+	s.ShouldReconnectVoiceOnSessionError = false
+	s.ShouldRetryOnRateLimit = false
+	s.MaxRestRetries = 0
+	s.Compress = false
+	s.Identify.Compress = false
+	s.Identify.Intents = discordgo.IntentsNone // interactions come without any
+	return s, nil
+}
+
+// Format keeps what a holds out of every verb.
+func (a *Adapter) Format(f fmt.State, _ rune) { fmt.Fprint(f, a.cfg) }
+
+// Name implements [chat.Platform].
+func (a *Adapter) Name() chat.PlatformName { return chat.Discord }
+
+// Space implements [chat.Platform]: a row is three components of the forty that
+// a message holds.
+func (a *Adapter) Space() chat.Space {
+	return chat.Space{Board: 8, Panel: 8, Jump: maxOptions, Events: 6}
+}
+
+// Health implements [chat.Platform].
+func (a *Adapter) Health() chat.Health {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.health
+}
+
+// report sets the health, and keeps since when it is so.
+func (a *Adapter) report(ok bool, detail string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if ok != a.health.OK {
+		a.health.Since = a.now()
+	}
+	a.health.OK, a.health.Detail = ok, detail
+}
+
+// sleep waits for d, and reports false where ctx ended before.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// snowflake reports whether id is an id of Discord's.
+func snowflake(id string) bool {
+	return id != "" && len(id) <= 20 && strings.Trim(id, "0123456789") == ""
+}

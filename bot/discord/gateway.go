@@ -1,0 +1,202 @@
+package discord
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/bwmarrin/discordgo"
+	"github.com/gorilla/websocket"
+
+	"github.com/pvechat/pvechat/bot/chat"
+)
+
+// Waiting between connections. Discord resets the token of a bot that
+// identifies more than a thousand times in a day; with these, a server that
+// takes every connection and ends it again, in whatever rhythm, sees fewer, and
+// no more than six in the first minute.
+const (
+	firstWait = time.Second
+	lastWait  = 5 * time.Minute
+	steady    = 10 * time.Minute // a connection that held this long starts the waits over
+)
+
+// fatal are the close codes after which Discord will not take this bot again,
+// with what has to be changed.
+var fatal = map[int]string{
+	4004: "Discord refuses discord.bot_token",
+	4010: "Discord refuses the shard",
+	4011: "Discord asks for sharding: the bot is in too many guilds",
+	4012: "Discord refuses the version of its gateway",
+	4013: "Discord refuses the intents",
+	4014: "Discord does not allow the intents",
+}
+
+// Run implements [chat.Platform]. Its errors name what is wrong in the
+// configuration.
+func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
+	r := &running{Adapter: a, ctx: ctx, h: h, commands: h.Commands()}
+	wanted, err := commandsOf(r.commands)
+	if err != nil {
+		return err
+	}
+	defer r.work.Wait()
+	defer a.client.CloseIdleConnections()
+
+	var wait backoff
+	for {
+		began := time.Now()
+		err := r.serve(wanted)
+		if ctx.Err() != nil {
+			a.report(false, "stopped")
+			return nil
+		}
+		a.report(false, err.Error())
+		var f *fatalError
+		if errors.As(err, &f) {
+			return err
+		}
+		pause := wait.next(time.Since(began))
+		a.log.Warn("discord is not connected", "error", err, "again_in", pause)
+		if !sleep(ctx, pause) {
+			a.report(false, "stopped")
+			return nil
+		}
+	}
+}
+
+// fatalError is one that is not worth another try.
+type fatalError struct{ err error }
+
+func (e *fatalError) Error() string { return e.err.Error() }
+func (e *fatalError) Unwrap() error { return e.err }
+
+// backoff is how long to wait before the next connection.
+type backoff struct{ wait time.Duration }
+
+// next takes how long the last connection held.
+func (b *backoff) next(held time.Duration) time.Duration {
+	if held >= steady {
+		b.wait = 0
+	}
+	b.wait = min(max(2*b.wait, firstWait), lastWait)
+	return b.wait
+}
+
+// running is one Run.
+type running struct {
+	*Adapter
+	ctx      context.Context
+	h        chat.Handler
+	commands []chat.Command
+	work     sync.WaitGroup
+
+	checked bool // the token is good and the commands are registered
+	problem string
+}
+
+// serve is one connection, from its preparation to its end; it says why that
+// was.
+func (r *running) serve(wanted []command) error {
+	if !r.checked {
+		if err := r.check(wanted); err != nil {
+			return err
+		}
+		r.checked = true
+	}
+	err := r.connect()
+	var closed *websocket.CloseError
+	if errors.As(err, &closed) {
+		if what, ok := fatal[closed.Code]; ok {
+			return &fatalError{fmt.Errorf("discord: %s (close code %d)", what, closed.Code)}
+		}
+	}
+	return err
+}
+
+// check makes sure of the token and of the registered commands.
+func (r *running) check(wanted []command) error {
+	var me struct {
+		ID   string `json:"id"`
+		Name string `json:"username"`
+	}
+	err := r.call(r.ctx, request{method: http.MethodGet, path: "users/@me", route: "users/@me"}, nil, &me)
+	if status(err) == http.StatusUnauthorized {
+		return &fatalError{fmt.Errorf("discord: %s: %w", fatal[4004], err)}
+	}
+	if err != nil {
+		return err
+	}
+	if r.problem, err = r.register(r.ctx, wanted); err != nil {
+		return err
+	}
+	r.log.Info("discord knows the bot", "bot", me.ID, "name", me.Name)
+	return nil
+}
+
+// connect holds one connection of the gateway. When it returns, nothing of it
+// is left running.
+func (r *running) connect() error {
+	ctx, end := context.WithCancelCause(r.ctx)
+	defer end(nil)
+	w := &wire{dialer: r.cfg.Dialer, end: end}
+	defer w.work.Wait()
+
+	s, err := r.session(&http.Client{Transport: bound{ctx, r.client.Transport}})
+	if err != nil {
+		return err
+	}
+	s.Dialer = w.plug(ctx)
+
+	// discordgo calls these while it reads, and under its own lock.
+	late := time.AfterFunc(openWithin, func() { end(errSilent) })
+	defer late.Stop()
+	s.AddHandler(func(*discordgo.Session, *discordgo.Ready) {
+		late.Stop()
+		r.report(true, r.problem)
+		r.log.Info("discord is connected")
+	})
+	s.AddHandler(func(_ *discordgo.Session, e *discordgo.Event) {
+		if e.Type == "INTERACTION_CREATE" {
+			r.dispatch(e.RawData)
+		}
+	})
+	closed := make(chan struct{})
+	var once sync.Once
+	s.AddHandler(func(*discordgo.Session, *discordgo.Disconnect) { once.Do(func() { close(closed) }) })
+
+	opened := make(chan error, 1)
+	go func() {
+		err := s.Open()
+		if err != nil {
+			end(scrubbed("gateway", err))
+		}
+		opened <- err
+	}()
+	<-ctx.Done()
+	// The wire ends with ctx, and so Open and what it started.
+	if <-opened == nil {
+		<-closed
+	}
+	return context.Cause(ctx)
+}
+
+// dispatch hands an interaction to a goroutine of its own.
+func (r *running) dispatch(raw json.RawMessage) {
+	r.work.Go(func() { r.interact(raw) })
+}
+
+// bound ends requests with ctx: discordgo asks for the gateway's address
+// without one.
+type bound struct {
+	ctx  context.Context
+	next http.RoundTripper
+}
+
+func (b bound) RoundTrip(req *http.Request) (*http.Response, error) {
+	return b.next.RoundTrip(req.WithContext(b.ctx))
+}

@@ -1,0 +1,305 @@
+package discord
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bwmarrin/discordgo"
+
+	"github.com/pvechat/pvechat/bot/chat"
+)
+
+// Pacing. Discord allows a bot fifty requests in a second over all its routes,
+// those of interactions aside. Edits of messages older than an hour are limited
+// for each channel, by a number that Discord keeps to itself; others measured
+// three in six seconds.
+const (
+	requestEvery = time.Second / 40
+	requestBurst = 20
+	oldEditEvery = 2100 * time.Millisecond
+	oldEditBurst = 3
+	oldEditAge   = time.Hour
+
+	patience = 3 * time.Second // a longer wait is an error for the caller to plan with
+)
+
+// Error codes of Discord's API.
+const (
+	codeUnknownChannel     = 10003
+	codeUnknownGuild       = 10004
+	codeUnknownMessage     = 10008
+	codeUnknownWebhook     = 10015
+	codeUnknownInteraction = 10062
+	codeNotAuthorized      = 20012
+	codeOldEdits           = 30046
+	codeAcknowledged       = 40060
+	codeMissingAccess      = 50001
+	codeNoDMs              = 50007
+	codeMissingPermission  = 50013
+	codeInvalidToken       = 50027
+)
+
+// request is one call of the API.
+type request struct {
+	method string
+	path   string // below /api/v9/; it may hold a token, so it is never shown
+	route  string // the same without ids and tokens
+	bucket string // what the route's rate limit is counted by; empty: the token in the path
+}
+
+// apiError is a refusal of Discord's.
+type apiError struct {
+	request string // method and route
+	status  int
+	code    int
+	message string
+	kind    error // what it means to a caller, or nil
+}
+
+func (e *apiError) Error() string {
+	s := fmt.Sprintf("discord: %s: HTTP %d", e.request, e.status)
+	if e.code != 0 {
+		s += fmt.Sprintf(", %s (%d)", e.message, e.code)
+	}
+	return s
+}
+
+func (e *apiError) Unwrap() error { return e.kind }
+
+// status is the HTTP status of err; 0 where it is no refusal.
+func status(err error) int {
+	var e *apiError
+	if errors.As(err, &e) {
+		return e.status
+	}
+	return 0
+}
+
+// code is the code of Discord's refusal; 0 where err is none.
+func code(err error) int {
+	var e *apiError
+	if errors.As(err, &e) {
+		return e.code
+	}
+	return 0
+}
+
+// call makes a request once, and decodes the answer into out where that is not
+// nil. Errors are *apiError, a wrapped *[chat.RateLimitedError], ctx's own, or
+// those of the network; none holds a token.
+func (a *Adapter) call(ctx context.Context, r request, body, out any) error {
+	var raw []byte
+	if body != nil {
+		var err error
+		if raw, err = encode(body); err != nil {
+			return fmt.Errorf("discord: %s: %w", r.route, err)
+		}
+	}
+	name := r.method + " " + r.route
+	bucket, err := a.bucket(ctx, r)
+	if err != nil {
+		return fmt.Errorf("discord: %s: %w", name, err)
+	}
+	answer, err := a.rest.RequestWithLockedBucket(r.method, discordgo.EndpointAPI+r.path, "application/json", raw,
+		bucket, 0, discordgo.WithContext(ctx))
+	if err != nil {
+		return scrubbed(name, err)
+	}
+	if out != nil && len(answer) > 0 {
+		if err := json.Unmarshal(answer, out); err != nil {
+			return fmt.Errorf("discord: %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// bucket locks what counts r's rate limit, when there is room in it. discordgo
+// would wait for that without minding ctx, and keeps a bucket for every path it
+// ever saw, which for those with a token means for ever more.
+func (a *Adapter) bucket(ctx context.Context, r request) (*discordgo.Bucket, error) {
+	if r.bucket == "" {
+		b := discordgo.NewRatelimiter().GetBucket("")
+		b.Lock()
+		return b, nil
+	}
+	if err := a.pace.wait(ctx, "", requestEvery, requestBurst); err != nil {
+		return nil, err
+	}
+	b := a.rest.Ratelimiter.GetBucket(r.method + " " + r.bucket)
+	for {
+		b.Lock()
+		wait := a.rest.Ratelimiter.GetWaitTime(b, 1)
+		if wait <= 0 {
+			b.Remaining--
+			return b, nil
+		}
+		b.Unlock()
+		if wait > patience {
+			return nil, &chat.RateLimitedError{RetryAfter: wait}
+		}
+		if !sleep(ctx, wait) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// scrubbed is err of discordgo's without what must not be told: its errors hold
+// the request with its headers, and addresses with tokens in them.
+func scrubbed(name string, err error) error {
+	var (
+		refused *discordgo.RESTError
+		limited *discordgo.RateLimitError
+		network *url.Error
+	)
+	switch {
+	case errors.As(err, &refused):
+		e := &apiError{request: name, status: refused.Response.StatusCode}
+		if m := refused.Message; m != nil {
+			e.code, e.message = m.Code, m.Message
+		}
+		if fields := invalid(refused.ResponseBody); fields != "" {
+			e.message += ": " + fields
+		}
+		e.kind = meaning(e)
+		return e
+	case errors.As(err, &limited):
+		return fmt.Errorf("discord: %s: %w", name, &chat.RateLimitedError{RetryAfter: limited.RetryAfter})
+	case errors.As(err, &network):
+		return fmt.Errorf("discord: %s: %w", name, network.Err)
+	}
+	return fmt.Errorf("discord: %s: %w", name, err)
+}
+
+func meaning(e *apiError) error {
+	switch e.code {
+	case codeUnknownChannel, codeUnknownMessage, codeUnknownWebhook, codeUnknownInteraction, codeOldEdits, codeInvalidToken:
+		return chat.ErrGone
+	case codeMissingAccess, codeMissingPermission, codeNoDMs:
+		return chat.ErrForbidden
+	}
+	return nil
+}
+
+// invalid lists the fields that Discord refused with the codes for why; not
+// Discord's words, which can repeat what was sent.
+func invalid(body []byte) string {
+	var e struct {
+		Errors map[string]any `json:"errors"`
+	}
+	if json.Unmarshal(body, &e) != nil {
+		return ""
+	}
+	var out []string
+	var walk func(path string, v map[string]any)
+	walk = func(path string, v map[string]any) {
+		for key, sub := range v {
+			switch sub := sub.(type) {
+			case map[string]any:
+				walk(strings.TrimPrefix(path+"."+key, "."), sub)
+			case []any:
+				for _, x := range sub {
+					if m, ok := x.(map[string]any); ok {
+						out = append(out, fmt.Sprint(path, " ", m["code"]))
+					}
+				}
+			}
+		}
+	}
+	walk("", e.Errors)
+	slices.Sort(out)
+	return strings.Join(out[:min(len(out), 5)], ", ")
+}
+
+// transport sends discordgo's requests to the configured origin, and puts right
+// what discordgo reads wrongly in the answers.
+type transport struct {
+	origin *url.URL
+	next   http.RoundTripper
+}
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context())
+	req.URL.Scheme, req.URL.Host, req.Host = t.origin.Scheme, t.origin.Host, t.origin.Host
+	resp, err := t.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	switch resp.StatusCode {
+	case http.StatusBadGateway: // it has an error of its own for this, with the whole page in it
+		resp.StatusCode = http.StatusServiceUnavailable
+	case http.StatusTooManyRequests:
+		limited(resp)
+	}
+	return resp, nil
+}
+
+// limited rewrites a 429. discordgo drops its code, takes a missing retry_after
+// for none, and fails on one that is not JSON.
+func limited(resp *http.Response) {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	resp.Body.Close()
+	var says struct {
+		Code       int     `json:"code"`
+		RetryAfter float64 `json:"retry_after"`
+	}
+	if json.Unmarshal(body, &says) == nil && says.Code == codeOldEdits {
+		resp.StatusCode = http.StatusBadRequest // a refusal for good, not a pause
+	} else {
+		if says.RetryAfter <= 0 {
+			says.RetryAfter, _ = strconv.ParseFloat(resp.Header.Get("Retry-After"), 64)
+		}
+		if says.RetryAfter <= 0 {
+			says.RetryAfter = 1
+		}
+		body = fmt.Appendf(nil, `{"retry_after":%g}`, says.RetryAfter)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	resp.ContentLength = int64(len(body))
+}
+
+// A pacer spaces what happens under one key.
+type pacer struct {
+	mu   sync.Mutex
+	next map[string]time.Time // when the key's burst would be all used up and paid back
+}
+
+// wait waits for the key's turn: a burst at once, then one each every. A turn
+// too far away is an error instead.
+func (p *pacer) wait(ctx context.Context, key string, every time.Duration, burst int) error {
+	p.mu.Lock()
+	if p.next == nil {
+		p.next = map[string]time.Time{}
+	}
+	now := time.Now()
+	for k, t := range p.next { // nothing is owed there any more
+		if t.Before(now) {
+			delete(p.next, k)
+		}
+	}
+	paid := p.next[key]
+	if paid.Before(now) {
+		paid = now
+	}
+	turn := paid.Add(every - time.Duration(burst)*every)
+	if wait := turn.Sub(now); wait > patience {
+		p.mu.Unlock()
+		return &chat.RateLimitedError{RetryAfter: wait}
+	}
+	p.next[key] = paid.Add(every)
+	p.mu.Unlock()
+	if !sleep(ctx, turn.Sub(now)) {
+		return ctx.Err()
+	}
+	return nil
+}
