@@ -25,8 +25,9 @@ type Request struct {
 	// What it concerns, as far as that is known.
 	Channel, User, TS, View string
 
-	Status   int // 0 until it is answered, and where the answer was lost
-	Response []byte
+	Status    int // 0 until it is answered, and where the answer was lost
+	Response  []byte
+	Abandoned bool // the caller went away while the call was stalled
 
 	call *call
 }
@@ -141,7 +142,7 @@ func missing(name string) object { return badArguments("missing required field: 
 func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("method")
 	c := s.receive(w, r, name)
-	if !s.stalled(r.Context(), name) {
+	if !s.stalled(r.Context(), c) {
 		panic(http.ErrAbortHandler)
 	}
 	s.mu.Lock()

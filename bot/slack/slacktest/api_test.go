@@ -290,6 +290,9 @@ func TestAStalledCallWaits(t *testing.T) {
 	if err := <-gone; !errors.Is(err, context.Canceled) {
 		t.Errorf("err = %v", err)
 	}
+	if err := s.Await(soon(t), "the server to notice", func() bool { return s.Requests()[0].Abandoned }); err != nil {
+		t.Fatal(err)
+	}
 
 	done := make(chan error, 1)
 	go func() { _, err := rawContext(soon(t), s, "chat.postMessage", body); done <- err }()
@@ -376,5 +379,43 @@ func TestAnUnknownAddressIsUnexpected(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"POST /nowhere"}, s.Unexpected()); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestConversations(t *testing.T) {
+	s := workspace(t, slacktest.Options{Scopes: []string{"channels:join", "im:write", "im:read", "chat:write"}})
+	s.AddChannel("C0PRIV0001", "secret", true, ana)
+	s.MakePrivate("C0PRIV0001")
+	s.AddChannel("C0OLD00001", "old", false)
+	s.Archive("C0OLD00001")
+	for _, tt := range []struct {
+		name, method string
+		args         object
+		want         string
+	}{
+		{"join a private channel", "conversations.join", object{"channel": "C0PRIV0001"}, "method_not_supported_for_channel_type"},
+		{"join an archived channel", "conversations.join", object{"channel": "C0OLD00001"}, "is_archived"},
+		{"join no channel", "conversations.join", object{"channel": "C0NONE0001"}, "channel_not_found"},
+		{"open nobody", "conversations.open", object{"users": "U0NOBODY1"}, "user_not_found"},
+		{"open a channel that is no direct message", "conversations.open", object{"channel": ops}, "channel_not_found"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := call(t, s, tt.method, tt.args).code(); got != tt.want {
+				t.Errorf("error %q, want %q", got, tt.want)
+			}
+		})
+	}
+	first := call(t, s, "conversations.open", object{"users": ana, "return_im": true})
+	if first.object["already_open"] != nil || first.object["channel"].(object)["user"] != ana {
+		t.Error(first.object)
+	}
+	id := first.str("channel", "id")
+	for _, args := range []object{{"users": ana}, {"channel": id}} {
+		if r := call(t, s, "conversations.open", args); r.object["already_open"] != true || r.str("channel", "id") != id {
+			t.Errorf("%v: %v", args, r.object)
+		}
+	}
+	if r := call(t, s, "conversations.info", object{"channel": id}); r.object["channel"].(object)["is_im"] != true {
+		t.Error(r.object)
 	}
 }

@@ -2,6 +2,8 @@ package slacktest_test
 
 import (
 	"encoding/json"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -312,5 +314,35 @@ func TestAnswersToAClickChangeWhatWasClicked(t *testing.T) {
 	}
 	if got := s.Messages(ops, ana)[1].ThreadTS; got != ts {
 		t.Errorf("thread_ts = %q", got)
+	}
+}
+
+func TestFaultsOfAResponseURL(t *testing.T) {
+	s := workspace(t, slacktest.Options{})
+	u := asked(t, s, connect(t, s))
+	s.FailMethod("response_url", "internal_error", 1)
+	s.RateLimit("response_url", 1, time.Second)
+	if got := respond(t, u, object{"text": "x"}).code(); got != "internal_error" {
+		t.Error(got)
+	}
+	if r := respond(t, u, object{"text": "x"}); r.status != 429 || r.header.Get("Retry-After") != "1" {
+		t.Errorf("%d %v", r.status, r.object)
+	}
+	form := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}
+	payload := url.Values{"payload": {`{"text":"from a form"}`}}.Encode()
+	if r := post(t, u, form, []byte(payload)); !r.ok() {
+		t.Error(r.object)
+	}
+	if got := respond(t, u, object{"text": "x", "response_type": "loud"}).code(); got != "invalid_response_type" {
+		t.Error(got)
+	}
+	if got := post(t, u, form, []byte("x=y")).code(); got != "invalid_payload" {
+		t.Error(got)
+	}
+	if diff := cmp.Diff([]string{"from a form"}, texts(s.Messages(ops, ana))); diff != "" {
+		t.Error(diff)
+	}
+	if got := respond(t, u+"x", object{"text": "x"}); got.status != 404 || len(s.Unexpected()) != 1 {
+		t.Errorf("an address that is none: %d, unexpected %q", got.status, s.Unexpected())
 	}
 }

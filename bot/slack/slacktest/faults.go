@@ -89,9 +89,9 @@ func (s *Server) StallAPI(method string) (release func()) {
 
 // stalled waits while a method is held; false means that there is no caller
 // any more.
-func (s *Server) stalled(ctx context.Context, method string) bool {
+func (s *Server) stalled(ctx context.Context, c *call) bool {
 	s.mu.Lock()
-	gate := s.stalls[method]
+	gate := s.stalls[c.req.Method]
 	s.mu.Unlock()
 	if gate == nil {
 		return true
@@ -102,6 +102,10 @@ func (s *Server) stalled(ctx context.Context, method string) bool {
 	case <-ctx.Done():
 	case <-s.done:
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.req.Abandoned = true
+	s.touch()
 	return false
 }
 

@@ -38,7 +38,7 @@ func (s *Server) newResponseURL(user, channel string, m *message) string {
 func (s *Server) serveResponseURL(w http.ResponseWriter, r *http.Request) {
 	const name = "response_url"
 	c := s.receive(w, r, name)
-	if !s.stalled(r.Context(), name) {
+	if !s.stalled(r.Context(), c) {
 		panic(http.ErrAbortHandler)
 	}
 	s.mu.Lock()
