@@ -145,6 +145,10 @@ func New(c Config) (*Adapter, error) {
 // comes back as an error.
 var silent = log.New(io.Discard, "", 0)
 
+// Format keeps the tokens out of every verb: fmt does not ask the types of
+// unexported fields how they print.
+func (a *Adapter) Format(f fmt.State, _ rune) { fmt.Fprint(f, "slack.Adapter") }
+
 // Name returns [chat.Slack].
 func (a *Adapter) Name() chat.PlatformName { return chat.Slack }
 

@@ -17,6 +17,10 @@ const (
 	patience     = 2500 * time.Millisecond // of Slack's three seconds
 	formPatience = 2 * time.Second         // where the acknowledgement is the answer
 	longestRetry = 2 * time.Second         // how long an answer waits for Slack's pause to end
+
+	// settle is how long an acknowledged view is left alone. What replaces it
+	// takes another road, and would be lost if it came first.
+	settle = 300 * time.Millisecond
 )
 
 // serve answers one envelope. Everything is acknowledged at once and empty,
@@ -96,6 +100,7 @@ func (a *Adapter) submit(ctx context.Context, h chat.Handler, act *act, ack func
 		act.view.ID, answer.InPlace = "", false // closed by now
 		a.show(ctx, act, answer)
 	default:
+		_ = sleep(ctx, settle) // cut short, it still has to be taken back
 		a.follow(ctx, act, at, answer)
 	}
 }
@@ -293,7 +298,7 @@ func (a *Adapter) window(ctx context.Context, act *act, s chat.Surface, replace 
 		}
 		v, err := open(ctx, string(act.trigger), renderModal(s, act.inv.Channel, viewSize))
 		if err == nil {
-			at.ID = v.View.ID
+			at.ID = v.ID
 		}
 		return err
 	})

@@ -21,6 +21,9 @@ type act struct {
 	thread   string // the thread that a pressed message is in
 }
 
+// Format keeps what is lent out of every verb.
+func (a *act) Format(f fmt.State, _ rune) { fmt.Fprint(f, a.inv.ID) }
+
 // The shapes that Slack sends, as far as they are read. See
 // https://docs.slack.dev/reference/interaction-payloads.
 type (
