@@ -6,8 +6,9 @@
 // or environment, and it runs nothing but programs that are part of this
 // package and only read.
 //
-// What comes back is written by whoever owns the container. It is bounded,
-// checked, and never part of an error or a log line.
+// What comes back is written by whoever owns the container. It is bounded and
+// checked. Errors and log lines quote none of it but the names of files and
+// the refusals of the SSH server, escaped and cut short.
 package guest
 
 import (

@@ -88,7 +88,7 @@ func (c *Client) login(ctx context.Context, addr netip.AddrPort, signer ssh.Sign
 		return nil, *verdict
 	case verdict != nil && !cut(err):
 		return nil, &Error{Kind: Auth, Addr: addr.String(), Err: fmt.Errorf("as %s with %s: %w",
-			c.cfg.User, ssh.FingerprintSHA256(signer.PublicKey()), inert{err})}
+			c.cfg.User, ssh.FingerprintSHA256(signer.PublicKey()), brief{err})}
 	default:
 		return nil, lost(addr.String(), "logging in", err)
 	}

@@ -6,10 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strconv"
-	"strings"
 	"syscall"
-	"unicode"
 )
 
 // Kind is what went wrong, in words. It is an error itself, so that
@@ -110,7 +107,7 @@ func lost(addr, doing string, err error) error {
 			kind = k.kind
 		}
 	}
-	return &Error{Kind: kind, Addr: addr, Err: fmt.Errorf("%s: %w", doing, inert{err})}
+	return &Error{Kind: kind, Addr: addr, Err: fmt.Errorf("%s: %w", doing, brief{err})}
 }
 
 // cut reports whether err is about the connection, and not about what was said
@@ -121,19 +118,12 @@ func cut(err error) bool {
 		errors.Is(err, net.ErrClosed) || errors.Is(err, context.Canceled)
 }
 
-// inert is an error that may quote the other side: its text is one short line
-// without control characters.
-type inert struct{ err error }
+// brief is an error that may quote the other side: its text is cut short. The
+// ssh package has already escaped what it quotes.
+type brief struct{ err error }
 
-func (e inert) Unwrap() error { return e.err }
-
-func (e inert) Error() string {
-	s := short(e.err.Error(), 200)
-	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
-		return strconv.Quote(s)
-	}
-	return s
-}
+func (e brief) Unwrap() error { return e.err }
+func (e brief) Error() string { return short(e.err.Error(), 200) }
 
 // short is at most limit characters of s.
 func short(s string, limit int) string {

@@ -43,7 +43,7 @@ func (c *Client) exec(ctx context.Context, conn *connection, cmd command) ([]byt
 	if _, ok := errors.AsType[*ssh.ExitMissingError](err); ok || cut(err) {
 		return nil, lost(conn.addr, "running a command", err)
 	}
-	return nil, &Error{Kind: Exit, Addr: conn.addr, Err: inert{err}} // the server refused to run it
+	return nil, &Error{Kind: Exit, Addr: conn.addr, Err: brief{err}} // the server refused to run it
 }
 
 // bounded keeps what is written to it. At more than limit bytes it calls full
