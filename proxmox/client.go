@@ -75,8 +75,7 @@ type Client struct {
 	authorization func() string
 	redact        func(string) string
 
-	reading    chan struct{} // holds an element for each read under way
-	containers atomic.Int64  // in the last answer to Resources
+	reading chan struct{} // holds an element for each read under way
 
 	connect  func() (*tlsTransports, error)
 	mu       sync.Mutex

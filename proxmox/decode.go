@@ -23,6 +23,7 @@ import (
 // zero value, so that only the end has to look at it.
 type reader struct {
 	d      *jsontext.Decoder
+	length int // of the answer, in bytes
 	shared map[string]string
 	field  jsontext.Pointer
 	err    error
@@ -43,6 +44,7 @@ func newReader(body []byte) *reader {
 		// A byte that is not UTF-8, in one description, must not hide all
 		// containers. It becomes U+FFFD.
 		d:      jsontext.NewDecoder(bytes.NewBuffer(body), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)),
+		length: len(body),
 		shared: make(map[string]string),
 	}
 }

@@ -80,8 +80,7 @@ type row struct {
 // Resources asks for everything in the cluster, with one GET
 // /cluster/resources. The order of the rows means nothing.
 func (c *Client) Resources(ctx context.Context) (Resources, error) {
-	// The next answer has about as many rows as the last.
-	res := Resources{Containers: make([]Container, 0, c.containers.Load()+16)}
+	var res Resources
 	r := &request{
 		method: http.MethodGet, endpoint: "/cluster/resources",
 		data: res.read,
@@ -89,14 +88,18 @@ func (c *Client) Resources(ctx context.Context) (Resources, error) {
 	if err := c.read(ctx, r); err != nil {
 		return Resources{}, err
 	}
-	c.containers.Store(int64(len(res.Containers)))
 	if res.At = r.date; res.At.IsZero() {
 		res.At = c.now()
 	}
 	return res, nil
 }
 
+// rowSize is a little less than a container's row has bytes: to make room for
+// all at once is worth a third of the time.
+const rowSize = 320
+
 func (res *Resources) read(r *reader) {
+	res.Containers = make([]Container, 0, r.length/rowSize)
 	for i := range r.array() {
 		var row row
 		row.read(r)
