@@ -196,6 +196,8 @@ func Outcome(c *inventory.Container, j jobs.Job, token string) chat.Panel {
 		head = j.Name + " did not end"
 		now = "It is still running. Nothing was forced."
 		buttons = []chat.Button{{ID: ID(j.Container, "force:"+token), Label: "Force stop", Style: chat.Danger}, manage}
+	case c != nil && c.State == inventory.Error:
+		now = "It is not running."
 	case c != nil:
 		now = "It is " + string(c.State) + "."
 	}

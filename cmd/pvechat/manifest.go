@@ -3,19 +3,26 @@ package main
 import (
 	"fmt"
 
+	"github.com/pvechat/pvechat/bot/discord"
 	"github.com/pvechat/pvechat/bot/slack"
 	"github.com/pvechat/pvechat/handlers"
 )
 
 // ManifestCmd prints what a platform has to be told of the bot.
 type ManifestCmd struct {
-	Platform string `arg:"" enum:"slack" help:"slack."`
+	Platform string `arg:"" enum:"slack,discord" help:"slack or discord."`
 }
 
 // Run implements the command.
 func (c ManifestCmd) Run(app *App) error {
 	cmds := handlers.Commands()
-	out, err := slack.Manifest(cmds, "")
+	var out []byte
+	var err error
+	if c.Platform == "slack" {
+		out, err = slack.Manifest(cmds, "")
+	} else {
+		out, err = discord.Manifest(cmds)
+	}
 	if err != nil {
 		return err
 	}

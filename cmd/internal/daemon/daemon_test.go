@@ -32,6 +32,12 @@ type world struct {
 	pve   *proxmoxtest.Server
 	slack *slacktest.Server
 	file  string
+
+	// Of another platform, whose connection run waits for.
+	ready  func() bool
+	server interface {
+		Await(ctx context.Context, what string, cond func() bool) error
+	}
 }
 
 // newWorld starts the simulators and writes a configuration of the documented
@@ -111,7 +117,11 @@ func (w *world) run() (stop func()) {
 		}
 	}
 	w.t.Cleanup(stop)
-	if err := w.slack.AwaitConnections(w.patience(), 1); err != nil {
+	connected := func() error { return w.slack.AwaitConnections(w.patience(), 1) }
+	if w.ready != nil {
+		connected = func() error { return w.server.Await(w.patience(), "the bot", w.ready) }
+	}
+	if err := connected(); err != nil {
 		select {
 		case err := <-done:
 			w.t.Fatalf("it ended with %v", err)

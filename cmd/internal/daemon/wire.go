@@ -17,6 +17,7 @@ import (
 	"github.com/pvechat/pvechat/bot"
 	"github.com/pvechat/pvechat/bot/alerts"
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/discord"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/live"
@@ -78,7 +79,9 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 		d.platforms = append(d.platforms, p)
 	}
 	if c := cfg.Discord; c != nil {
-		p, err := newDiscord(*c, log)
+		p, err := discord.New(discord.Config{
+			BotToken: string(c.BotToken), ApplicationID: c.ApplicationID, GuildIDs: c.GuildIDs, APIURL: c.APIURL, Log: log,
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,139 @@
+package discordtest
+
+import (
+	"strings"
+	"time"
+)
+
+// faults is what goes wrong on purpose; s.mu guards it.
+type faults struct {
+	rest   []*restFault
+	stalls []*stallFault
+
+	refuseGateway        bool
+	silentHeartbeats     bool
+	stallResume          bool
+	refuseIdentify       int
+	reconnectInHandshake int
+	invalidSessions      int
+	invalidResumable     bool
+}
+
+type restFault struct {
+	match string
+	left  int
+	err   *apiError
+}
+
+type stallFault struct {
+	match string
+	open  chan struct{}
+}
+
+// matches says whether a pattern such as "PATCH /channels/" is in a request's
+// method and path.
+func matches(pattern, method, path string) bool {
+	return strings.Contains(method+" "+strings.TrimPrefix(path, apiRoot), pattern)
+}
+
+func (f *faults) answer(method, path string) error {
+	for _, r := range f.rest {
+		if r.left != 0 && matches(r.match, method, path) {
+			r.left--
+			return r.err
+		}
+	}
+	return nil
+}
+
+func (f *faults) stall(method, path string) chan struct{} {
+	for _, st := range f.stalls {
+		if matches(st.match, method, path) {
+			return st.open
+		}
+	}
+	return nil
+}
+
+// RateLimit answers the next n requests that match ("PATCH /channels/") with
+// 429. Without a time in its body, a client has to choose one itself.
+func (s *Server) RateLimit(match string, n int, retryAfter time.Duration, withoutRetryAfter bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.rest = append(s.faults.rest, &restFault{match, n, rateLimited(retryAfter, "user", false, !withoutRetryAfter)})
+}
+
+// Fail answers the next n requests that match with a status and an error code;
+// n below 0 means all.
+func (s *Server) Fail(match string, status, code, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := known(code)
+	failed := *err
+	failed.status = status
+	s.faults.rest = append(s.faults.rest, &restFault{match, n, &failed})
+}
+
+// Stall leaves requests that match without an answer until the returned
+// function is called.
+func (s *Server) Stall(match string) (release func()) {
+	st := &stallFault{match, make(chan struct{})}
+	s.mu.Lock()
+	s.faults.stalls = append(s.faults.stalls, st)
+	s.mu.Unlock()
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for i, other := range s.faults.stalls {
+			if other == st {
+				s.faults.stalls = append(s.faults.stalls[:i], s.faults.stalls[i+1:]...)
+				close(st.open)
+				return
+			}
+		}
+	}
+}
+
+// ReconnectInHandshake answers the next n Identifies with op 7.
+func (s *Server) ReconnectInHandshake(n int) { s.fault(func(f *faults) { f.reconnectInHandshake = n }) }
+
+// InvalidSession answers the next n Identifies with op 9.
+func (s *Server) InvalidSession(n int, resumable bool) {
+	s.fault(func(f *faults) { f.invalidSessions, f.invalidResumable = n, resumable })
+}
+
+// StallResume leaves every Resume without an answer.
+func (s *Server) StallResume(on bool) { s.fault(func(f *faults) { f.stallResume = on }) }
+
+// SilenceHeartbeats acknowledges no heartbeat.
+func (s *Server) SilenceHeartbeats(on bool) { s.fault(func(f *faults) { f.silentHeartbeats = on }) }
+
+// RefuseGateway answers connections with 503.
+func (s *Server) RefuseGateway(on bool) { s.fault(func(f *faults) { f.refuseGateway = on }) }
+
+// RefuseIdentify closes at every Identify with a code such as 4004; 0 ends it.
+func (s *Server) RefuseIdentify(code int) { s.fault(func(f *faults) { f.refuseIdentify = code }) }
+
+func (s *Server) fault(change func(*faults)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(&s.faults)
+}
+
+// CloseGateway closes every gateway connection with a code.
+func (s *Server) CloseGateway(code int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.gateway.conns {
+		c.push(closeFrame{code, "Closed."})
+	}
+}
+
+// Reconnect asks every gateway connection to begin anew (op 7).
+func (s *Server) Reconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.gateway.conns {
+		c.push(frame(opReconnect, nil))
+	}
+}
