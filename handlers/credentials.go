@@ -52,8 +52,7 @@ func (h *Handlers) credentials(ctx context.Context, r *Request) chat.Answer {
 	fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), guestTimeout)
 	go func() {
 		defer cancel()
-		sets, err := h.fetch(fetchCtx, g, c, service)
-		result <- fetched{sets, err}
+		result <- h.fetch(fetchCtx, g, c, service)
 	}()
 	a := chat.Answer{InPlace: r.InPanel && isHidden(r), Expire: view.HideAfter}
 	if r.InPanel {
@@ -89,12 +88,12 @@ func isHidden(r *Request) bool { return r.State == "" }
 
 // fetched is what a guest answered.
 type fetched struct {
-	sets []guest.CredentialSet
+	sets []view.Credentials
 	err  error
 }
 
 // fetch reads credentials at the container's present address.
-func (h *Handlers) fetch(ctx context.Context, g Guest, c *inventory.Container, service string) ([]guest.CredentialSet, error) {
+func (h *Handlers) fetch(ctx context.Context, g Guest, c *inventory.Container, service string) fetched {
 	f, fresh := h.details.get(c.ID)
 	if !fresh || len(f.addrs) == 0 {
 		f = h.details.read(ctx, c)
@@ -117,7 +116,16 @@ func (h *Handlers) fetch(ctx context.Context, g Guest, c *inventory.Container, s
 			}
 		}
 	}
-	return g.Credentials(ctx, t, service)
+	found, err := g.Credentials(ctx, t, service)
+	got := fetched{err: err}
+	for _, set := range found {
+		vs := view.Credentials{Service: set.Service}
+		for _, v := range set.Values {
+			vs.Values = append(vs.Values, view.Credential{Key: v.Key, Value: chat.NewSecret(v.Value.Reveal())})
+		}
+		got.sets = append(got.sets, vs)
+	}
+	return got
 }
 
 // reveal makes a surface of what a guest answered; good is false where it is
@@ -125,7 +133,11 @@ func (h *Handlers) fetch(ctx context.Context, g Guest, c *inventory.Container, s
 func (h *Handlers) reveal(ctx context.Context, r *Request, f fetched) (s chat.Surface, good bool) {
 	c := r.Container
 	if f.err != nil {
+		// Files that could be read are shown all the same.
 		h.Log.WarnContext(ctx, "read credentials", "request", r.ID, "container", c.ID, "node", c.Node, "vmid", c.VMID, "err", f.err)
+		if len(f.sets) > 0 {
+			return h.surface(r, view.Revealed(c, f.sets, r.InPanel || r.CanExpire, h.Now())), true
+		}
 		why, do := guestTrouble(f.err)
 		m := view.Trouble{
 			What: "Could not read the credentials of " + c.DisplayName(), Why: why, Now: "Nothing was shown.", Do: do,
@@ -137,18 +149,10 @@ func (h *Handlers) reveal(ctx context.Context, r *Request, f fetched) (s chat.Su
 		}
 		return m, false
 	}
-	var sets []view.Credentials
-	for _, set := range f.sets {
-		vs := view.Credentials{Service: set.Service}
-		for _, v := range set.Values {
-			vs.Values = append(vs.Values, view.Credential{Key: v.Key, Value: chat.NewSecret(v.Value.Reveal())})
-		}
-		sets = append(sets, vs)
-	}
-	if len(sets) == 0 {
+	if len(f.sets) == 0 {
 		return h.surface(r, view.AsPanel(view.Refused(c.DisplayName()+" keeps no credentials.", "There is nothing in /etc/pvechat/credentials."), "Credentials")), true
 	}
-	return h.surface(r, view.Revealed(c, sets, r.InPanel || r.CanExpire, h.Now())), true
+	return h.surface(r, view.Revealed(c, f.sets, r.InPanel || r.CanExpire, h.Now())), true
 }
 
 // surface is a panel where the person is in one, else a private message.
@@ -180,6 +184,10 @@ func guestTrouble(err error) (why, do string) {
 		return "It did not answer over SSH in time", "Try again in a minute."
 	case guest.Auth:
 		return "It does not accept pvechat's SSH key", "Add pvechat's public key to its authorized_keys."
+	case guest.DNS:
+		return "Its name could not be resolved", "Look at the name server."
+	case guest.Broken:
+		return "The SSH connection broke off", "Try again; if it stays, look at sshd in it."
 	case guest.HostKeyUnknown:
 		return "Its SSH host key is not known", "An admin has to add it to the known hosts file."
 	case guest.HostKeyChanged:

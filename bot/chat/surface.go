@@ -1,6 +1,9 @@
 package chat
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Surface is something that can be shown: a [Message], a [Panel], a [Form] or
 // a [Home].
@@ -49,6 +52,23 @@ type Panel struct {
 	Cancel string // id of a button with these words, where a panel has no way out of its own; "" for none
 	Live   bool   // it is kept fresh while open: tell when it closes
 	Blocks []Block
+}
+
+// Body is p's blocks with its way out as one more button of its last controls,
+// for surfaces that have no way out of their own.
+func (p Panel) Body() []Block {
+	if p.Cancel == "" {
+		return p.Blocks
+	}
+	blocks := slices.Clone(p.Blocks)
+	for i, b := range slices.Backward(blocks) {
+		if c, ok := b.(Controls); ok {
+			c.Buttons = append(slices.Clone(c.Buttons), Button{ID: p.Cancel, Label: p.Close})
+			blocks[i] = c
+			return blocks
+		}
+	}
+	return append(blocks, Controls{ID: "cancel", Buttons: []Button{{ID: p.Cancel, Label: p.Close}}})
 }
 
 // Lead opens a panel about one thing: mark, name, state, facts.
@@ -240,13 +260,20 @@ type Exact struct {
 }
 
 // Secret is text that must be shown to one person and appear nowhere else.
-type Secret struct{ s string }
+// It is held by a pointer: fmt prints the unexported fields of a struct without
+// asking their methods, and would then find an address only.
+type Secret struct{ s *string }
 
 // NewSecret wraps s.
-func NewSecret(s string) Secret { return Secret{s} }
+func NewSecret(s string) Secret { return Secret{&s} }
 
 // Reveal returns the text. Only renderers call it.
-func (s Secret) Reveal() string { return s.s }
+func (s Secret) Reveal() string {
+	if s.s == nil {
+		return ""
+	}
+	return *s.s
+}
 
 // Text is a run of spans. Everything in it is taken literally and shown inert,
 // whatever it contains.

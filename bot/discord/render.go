@@ -113,19 +113,20 @@ func colour(t chat.Tone) int {
 
 // panelBlocks puts the words that Slack has on a window at the head of p.
 func panelBlocks(p chat.Panel) []chat.Block {
+	blocks := p.Body()
 	if p.Lead != nil {
 		head := chat.Heading{Text: strings.TrimSpace(p.Lead.Mark + " " + oneLine(p.Lead.Name)), Below: p.Lead.Facts}
 		if p.Lead.Word != "" {
 			head.Text += " — " + p.Lead.Word
 		}
-		return append([]chat.Block{head}, p.Blocks...)
+		return append([]chat.Block{head}, blocks...)
 	}
-	if len(p.Blocks) > 0 {
-		if _, ok := p.Blocks[0].(chat.Heading); ok {
-			return p.Blocks
+	if len(blocks) > 0 {
+		if _, ok := blocks[0].(chat.Heading); ok {
+			return blocks
 		}
 	}
-	return append([]chat.Block{chat.Heading{Text: p.Title}}, p.Blocks...)
+	return append([]chat.Block{chat.Heading{Text: p.Title}}, blocks...)
 }
 
 // compose makes blocks into the components of one container. What does not fit

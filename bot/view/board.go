@@ -60,6 +60,7 @@ func (b Board) busy(id inventory.ID) bool {
 // page walks the fleet worst first, and looks at no more containers than the
 // page needs where everything may be seen.
 func (b Board) page(size int) page {
+	size = max(size, 1)
 	p := page{counts: map[inventory.State]int{}, number: max(b.Page, 1)}
 	all := b.May == nil
 	if all {

@@ -2,7 +2,6 @@ package view
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -137,13 +136,7 @@ func AsMessage(p chat.Panel) chat.Message {
 	if l := p.Lead; l != nil {
 		m.Blocks = append(m.Blocks, chat.Para{Text: chat.Texts(l.Mark+" ", chat.B(l.Name), " "+l.Word+"\n", l.Facts)})
 	}
-	for _, b := range p.Blocks {
-		if c, ok := b.(chat.Controls); ok && p.Cancel != "" {
-			c.Buttons = append(slices.Clone(c.Buttons), chat.Button{ID: p.Cancel, Label: p.Close})
-			b = c
-		}
-		m.Blocks = append(m.Blocks, b)
-	}
+	m.Blocks = append(m.Blocks, p.Body()...)
 	return m
 }
 

@@ -1,0 +1,33 @@
+package chat_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/pvechat/pvechat/bot/chat"
+)
+
+const canary = "canary-7Qx"
+
+// hidden has what fmt prints without asking its methods.
+type hidden struct{ secret chat.Secret }
+
+func TestNothingPrintsASecretOrAKey(t *testing.T) {
+	s := chat.NewSecret(canary)
+	ref := chat.NewRef(chat.Ref{Platform: chat.Discord, Kind: chat.PrivateRef, ID: "1"}, canary)
+	for _, v := range []any{s, &s, hidden{s}, chat.Exact{Label: "Password", Value: s}, []chat.Block{chat.Exact{Value: s}}, ref, &ref, chat.Invocation{Source: ref}} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+			if out := fmt.Sprintf(verb, v); strings.Contains(out, canary) || strings.Contains(out, fmt.Sprintf("%x", canary)) {
+				t.Errorf("%s of %T prints it: %s", verb, v, out)
+			}
+		}
+		if out, err := json.Marshal(v); err == nil && strings.Contains(string(out), canary) {
+			t.Errorf("the JSON of %T holds it: %s", v, out)
+		}
+	}
+	if s.Reveal() != canary || ref.Key() != canary {
+		t.Error("it cannot be revealed")
+	}
+}

@@ -1,0 +1,280 @@
+package view_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pvechat/pvechat/bot/access"
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/discord"
+	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/slack"
+	"github.com/pvechat/pvechat/bot/view"
+	"github.com/pvechat/pvechat/proxmox"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var (
+	now  = time.Date(2026, 11, 23, 14, 32, 5, 0, time.UTC)
+	ana  = chat.Person{Platform: chat.Slack, ID: "U0ANA0001", Name: "Ana"}
+	onS  = chat.Space{Board: 12, Panel: 30, Home: 30, Events: 10, ControlsFirst: true}
+	onD  = chat.Space{Board: 8, Panel: 8, Jump: 25, Events: 6}
+	evil = "*x*@everyone<!channel>`"
+)
+
+// source is a cluster that says what it is told to say.
+type source struct {
+	res proxmox.Resources
+	err error
+}
+
+func (*source) Name() string { return "home" }
+func (s *source) Resources(context.Context) (proxmox.Resources, error) {
+	return s.res, s.err
+}
+
+// store gives every process the same own ids, so that golden files stand.
+type store struct{ records []inventory.Record }
+
+func (s store) Containers(context.Context, string) ([]inventory.Record, error) { return s.records, nil }
+func (store) Save(context.Context, []inventory.Record) error                   { return nil }
+func (store) ClaimTick(context.Context, string, time.Duration) (bool, error)   { return true, nil }
+
+// homelab is the fleet of the screens.
+func homelab(tb testing.TB, containers []proxmox.Container, down bool) *inventory.Inventory {
+	tb.Helper()
+	src := &source{res: proxmox.Resources{At: now, Containers: containers, Nodes: []proxmox.Node{
+		{Name: "pve1", Status: "online"}, {Name: "pve2", Status: "online"}, {Name: "pve3", Status: "online"},
+	}}}
+	var known store
+	for i, c := range containers {
+		r := inventory.Record{ID: inventory.ID(fmt.Sprintf("id%06d", i+101)), Cluster: "home", VMID: c.VMID, Hostname: c.Name, Node: c.Node, FirstSeen: now, SeenAt: now}
+		if c.Name == "mail" {
+			r.Trouble, r.TroubleAt = "start failed · CT is locked (backup)", now.Add(-6*time.Minute)
+		}
+		known.records = append(known.records, r)
+	}
+	clock := now
+	inv := inventory.New(inventory.Config{Sources: []inventory.Source{src}, Store: known, Every: 30 * time.Second, Now: func() time.Time { return clock }})
+	if _, err := inv.Refresh(tb.Context(), "home"); err != nil {
+		tb.Fatal(err)
+	}
+	if down {
+		clock = now.Add(6 * time.Minute)
+		src.err = fmt.Errorf("dial tcp: connection refused")
+		if _, err := inv.Refresh(tb.Context(), "home"); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return inv
+}
+
+func running(vmid int, name, node string, cpu, mem, disk float64) proxmox.Container {
+	return proxmox.Container{
+		VMID: vmid, Name: name, Node: node, Status: "running", CPU: cpu / 100, MaxCPU: 2, Mem: int64(mem / 100 * (2 << 30)), MaxMem: 2 << 30,
+		Disk: int64(disk / 100 * (32 << 30)), MaxDisk: 32 << 30, Uptime: 300000,
+	}
+}
+
+func stopped(vmid int, name, node string) proxmox.Container {
+	return proxmox.Container{VMID: vmid, Name: name, Node: node, Status: "stopped", MaxCPU: 2, MaxMem: 1 << 30, MaxDisk: 8 << 30}
+}
+
+func fleet() []proxmox.Container {
+	list := []proxmox.Container{
+		running(101, "adguard", "pve1", 4, 38, 21), running(102, "authelia", "pve1", 1, 22, 34), running(105, "home-assistant", "pve1", 23, 71, 58),
+		running(106, "immich", "pve3", 78, 83, 69), running(107, "influxdb", "pve2", 12, 91, 52), running(111, "photoprism", "pve3", 3, 40, 93),
+		stopped(117, "mail", "pve2"), {VMID: 118, Node: "pve2", Status: "unknown"}, {VMID: 125, Node: "pve1", Status: "unknown", Lock: "create"},
+		stopped(120, "minecraft", "pve3"), stopped(122, evil, "pve1"), stopped(123, "staging-eu-west-customer-portal-with-a-very-long-host-name-0001", "pve2"),
+		running(109, "nextcloud", "pve1", 18, 69, 77), running(112, "postgres", "pve1", 70, 90, 91),
+	}
+	fresh := running(108, "jellyfin", "pve3", 64, 55, 88)
+	fresh.Uptime = 12 * 60
+	return append(list, fresh)
+}
+
+func find(tb testing.TB, inv *inventory.Inventory, name string) *inventory.Container {
+	tb.Helper()
+	list := inv.Snapshot().Find(name)
+	if len(list) != 1 {
+		tb.Fatalf("%d containers %s", len(list), name)
+	}
+	return list[0]
+}
+
+// screens are all views, for one platform's space.
+func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
+	inv := homelab(tb, fleet(), false)
+	jelly := find(tb, inv, "jellyfin")
+	game := find(tb, inv, "minecraft")
+	board := view.Board{Fleet: inv.Snapshot(), Space: space, Every: 30 * time.Second, Now: now, Changed: now}
+	starting := jobs.Job{
+		ID: "j1", Container: game.ID, Cluster: "home", Node: "pve3", VMID: 120, Name: "minecraft", Action: jobs.Start, State: jobs.Running,
+		Person: ana, Request: "e7k2m9", CreatedAt: now.Add(-4 * time.Second),
+	}
+	busy := board
+	busy.Busy = map[inventory.ID]jobs.Job{game.ID: starting}
+	only := func(filter string) view.Board { b := board; b.Filter = filter; return b }
+	empty := board
+	empty.Fleet = homelab(tb, nil, false).Snapshot()
+	stale := board
+	stale.Fleet = homelab(tb, fleet(), true).Snapshot()
+
+	cfg := proxmox.ContainerConfig{
+		Hostname: "jellyfin", OSType: "debian", Cores: 2, Memory: 2048, Swap: 512, Features: []string{"nesting", "keyctl"}, OnBoot: true, Unprivileged: true,
+		RootFS:   proxmox.Mount{Key: "rootfs", Volume: "local-lvm:vm-108-disk-0", Storage: "local-lvm", Size: 32 << 30},
+		Mounts:   []proxmox.Mount{{Key: "mp0", Volume: "tank:subvol-108-disk-1", Storage: "tank", Path: "/srv/media", Size: 500 << 30}},
+		Networks: []proxmox.Network{{Key: "net0", Name: "eth0", Bridge: "vmbr0", IP: "dhcp", HWAddr: "BC:24:11:AA:BB:CC"}},
+	}
+	detail := view.Detail{
+		Container: jelly, Tab: view.TabOverview, Viewer: ana.Key(), Space: space, Every: 30 * time.Second, Now: now, Config: &cfg,
+		Status: &proxmox.ContainerStatus{Swap: 16 << 20, MaxSwap: 512 << 20}, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.48/24")},
+	}
+	opening := detail
+	opening.Config, opening.Status, opening.Addrs = nil, nil, nil
+	events := detail
+	events.Tab = view.TabEvents
+	events.Events = view.Events{
+		Filter: "error", Loaded: true, More: true, Counts: map[inventory.EventType]int{inventory.EventLog: 21, inventory.EventStep: 14, inventory.EventComplete: 9, inventory.EventError: 4},
+		Page: []inventory.Event{
+			{Seq: 9, At: now.Add(-6 * time.Minute), Type: inventory.EventError, Text: "Start failed: CT is locked (backup)", Actor: "Ana"},
+			{Seq: 5, At: now.Add(-72 * time.Hour), Type: inventory.EventError, Text: "Snapshot failed: <!channel> *no space left* on device", Actor: "Ben"},
+		},
+	}
+	failed := starting
+	failed.State, failed.Error, failed.FinishedAt = jobs.Failed, "CT is locked (backup)", now
+	done := starting
+	done.State, done.FinishedAt = jobs.Succeeded, now.Add(8*time.Second)
+	shutdown := starting
+	shutdown.Container, shutdown.VMID, shutdown.Name, shutdown.Action = jelly.ID, 108, "jellyfin", jobs.Shutdown
+	hung := shutdown
+	hung.State, hung.Error, hung.UPID, hung.FinishedAt = jobs.Failed, "container did not stop", "UPID:x", now.Add(31*time.Second)
+	rules := []access.Selector{{Kind: "tag", Value: "media"}}
+	return map[string]chat.Surface{
+		"board":          board.Message(),
+		"board-starting": busy.Message(),
+		"board-empty":    empty.Message(),
+		"board-stale":    stale.Message(),
+		"own-stopped":    only("stopped").Panel(),
+		"own-no-match": func() chat.Surface {
+			b := only("error")
+			b.Fleet = homelab(tb, fleet()[:6], false).Snapshot()
+			return b.Panel()
+		}(),
+		"home":              board.Home(),
+		"detail":            detail.Panel(),
+		"detail-opening":    opening.Panel(),
+		"detail-events":     events.Panel(),
+		"event":             view.EventDetails(jelly, events.Events.Page[0], ""),
+		"confirm-stop":      view.Confirm(jelly, jobs.Stop, "c_9h2k", now),
+		"confirm-shutdown":  view.Confirm(jelly, jobs.Shutdown, "c_9h2k", now),
+		"progress":          view.Progress(game, starting, "", now),
+		"progress-shutdown": view.Progress(jelly, shutdown, "c_4m1x", now),
+		"outcome-done":      view.AsMessage(view.Outcome(game, done, "")),
+		"outcome-failed":    view.AsMessage(view.Outcome(game, failed, "")),
+		"outcome-hung":      view.AsMessage(view.Outcome(jelly, hung, "c_4m1x")),
+		"delete":            view.DeleteForm(jelly, "c_7p3z", &cfg, 2, ""),
+		"credentials": view.AsMessage(view.Revealed(jelly, []view.Credentials{{Service: "jellyfin", Values: []view.Credential{
+			{Key: "User", Value: chat.NewSecret("admin")}, {Key: "Password", Value: chat.NewSecret("q7`V|$d P2w*x*_9 <b>&8")},
+		}}}, true, now)),
+		"credentials-hidden": view.Hidden(jelly),
+		"denied":             view.Denied(ana, access.Viewer, access.Operator, "p4w8c2"),
+		"not-now":            view.NotNow(jelly, jobs.Start, "it is running"),
+		"already-busy":       view.AlreadyBusy(game, starting),
+		"question-ended":     view.QuestionEnded(jelly),
+		"replaced":           view.Replaced(),
+		"unnamed":            view.Unnamed("jelyfin", "show", nil, []*inventory.Container{jelly}),
+		"help":               view.Help([]chat.Command{{Name: "show", Summary: "one container", Options: []chat.Option{{Name: "name", Required: true}}}}, access.Operator, rules, ana, space.Home > 0),
+		"alert-down":         view.Down(game, nil, now),
+		"alert-up":           view.Up(game, now.Add(-6*time.Minute), now),
+		"alert-node":         view.Unreachable("Node pve3", "no route to host (595)", 5, now),
+		"alert-job":          view.JobFailed(failed),
+	}
+}
+
+func TestGolden(t *testing.T) {
+	for _, p := range []struct {
+		name   string
+		space  chat.Space
+		render func(chat.Surface) (json.RawMessage, error)
+	}{{"slack", onS, slack.Render}, {"discord", onD, discord.Render}} {
+		for name, s := range screens(t, p.space) {
+			t.Run(p.name+"/"+name, func(t *testing.T) {
+				if _, ok := s.(chat.Home); ok && p.space.Home == 0 {
+					t.SkipNow() // Discord has no home
+				}
+				raw, err := p.render(s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var got bytes.Buffer
+				if err := json.Indent(&got, raw, "", " "); err != nil {
+					t.Fatal(err)
+				}
+				got.WriteByte('\n')
+				file := filepath.Join("testdata", p.name, name+".json")
+				if *update {
+					if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+						t.Fatal(err)
+					}
+					if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(string(want), got.String()); diff != "" {
+					t.Errorf("go test ./bot/view -update writes it anew (-want +got):\n%s", diff)
+				}
+			})
+		}
+	}
+}
+
+// Steps of colour are decided on the rounded figure that is shown.
+func TestMeasuresStepAtSeventyAndNinety(t *testing.T) {
+	var list []proxmox.Container
+	for i, p := range []float64{69, 70, 90, 91} {
+		list = append(list, running(201+i, fmt.Sprintf("m%d", int(p)), "pve1", p, 10, 10))
+	}
+	b := view.Board{Fleet: homelab(t, list, false).Snapshot(), Space: onS, Every: 30 * time.Second, Now: now, Changed: now}
+	raw, err := slack.Render(b.Message())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"CPU.▇.69.%", "CPU.🟨.70.%", "CPU.🟨.90.%", "CPU.🟥.91.%"} {
+		if !regexp.MustCompile(want).Match(raw) {
+			t.Errorf("it does not show %s:\n%s", want, raw)
+		}
+	}
+}
+
+func TestSizesAndTimes(t *testing.T) {
+	for n, want := range map[int64]string{0: "0\u00a0B", 512 << 20: "512\u00a0MiB", 2 << 30: "2\u00a0GiB", 3 << 29: "1.5\u00a0GiB", 32 << 30: "32\u00a0GiB", 1 << 40: "1\u00a0TiB", -5: "0\u00a0B"} {
+		if got := view.Bytes(n); got != want {
+			t.Errorf("Bytes(%d) = %q, want %q", n, got, want)
+		}
+	}
+	for d, want := range map[time.Duration]string{
+		0: "0\u00a0s", 38 * time.Second: "38\u00a0s", 112 * time.Second: "1\u00a0min 52\u00a0s", 6 * time.Minute: "6\u00a0min", 76 * time.Hour: "3\u00a0d 4\u00a0h", 30 * time.Second: "30\u00a0s",
+	} {
+		if got := view.Duration(d); got != want {
+			t.Errorf("Duration(%s) = %q, want %q", d, got, want)
+		}
+	}
+}
