@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"database/sql"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+)
+
+func pvechat(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, func(string) (string, bool) { return "", false }, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+const config = `
+slack: {bot_token: xoxb-canary, app_token: xapp-canary, api_url: "http://127.0.0.1:9/api/"}
+clusters:
+  - {name: home, urls: ["https://127.0.0.1:9"], token_id: bot@pve!bot, token_secret: canary}
+database: {url: "sqlite:pvechat.db"}
+access:
+  - {role: admin, slack: {users: [U1]}}
+`
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestWrongWordsAndWrongConfigExitTwo(t *testing.T) {
+	for _, args := range [][]string{{"serve"}, {"migrate", "--status", "--repair"}, {"run", "--config", filepath.Join(t.TempDir(), "none.yaml")}, {"run", "-c", write(t, "slak: {}\n")}} {
+		if code, _, stderr := pvechat(t, args...); code != exitUsage || stderr == "" {
+			t.Errorf("pvechat %v: exit %d, said %q", args, code, stderr)
+		}
+	}
+}
+
+func TestVersionAndManifests(t *testing.T) {
+	if code, out, _ := pvechat(t, "version"); code != 0 || !strings.HasPrefix(out, "pvechat ") {
+		t.Errorf("version: %d %q", code, out)
+	}
+	if code, out, _ := pvechat(t, "manifest", "slack"); code != 0 || !strings.Contains(out, "command: /pve") {
+		t.Errorf("slack: %d\n%s", code, out)
+	}
+	code, out, _ := pvechat(t, "manifest", "discord")
+	if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "credentials") {
+		t.Errorf("discord: %d\n%s", code, out)
+	}
+}
+
+func TestADroppedColumnIsNamedAndMended(t *testing.T) {
+	file := write(t, config)
+	if code, out, stderr := pvechat(t, "migrate", "-c", file); code != 0 {
+		t.Fatalf("migrate: %s %s", out, stderr)
+	}
+	db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(file), "pvechat.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	at := time.Now().UnixMicro()
+	if _, err := db.Exec(`INSERT INTO containers (id, cluster, vmid, node, state, trouble, tags, pool, fingerprint, first_seen, seen_at)
+		VALUES ('kept0001', 'home', 101, 'pve1', 'running', '', '', '', '', ?, ?)`, at, at); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec(`ALTER TABLE containers DROP COLUMN hostname`); err != nil {
+		t.Fatal(err)
+	}
+	code, _, stderr := pvechat(t, "run", "-c", file)
+	if code != exitFailed {
+		t.Errorf("run: exit %d, want 1", code)
+	}
+	for _, want := range []string{"containers", "hostname", "pvechat migrate --repair"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("run does not name %s:\n%s", want, stderr)
+		}
+	}
+	if code, _, stderr := pvechat(t, "migrate", "--repair", "-c", file); code != 0 {
+		t.Fatalf("repair: %s", stderr)
+	}
+	var n int
+	if err := db.QueryRow(`SELECT count(*) FROM containers WHERE id = 'kept0001' AND hostname IS NULL`).Scan(&n); err != nil || n != 1 {
+		t.Errorf("the row: %d, %v", n, err)
+	}
+	if code, out, _ := pvechat(t, "migrate", "--status", "-c", file); code != 0 || strings.Contains(out, "different") {
+		t.Errorf("status after repair:\n%s", out)
+	}
+}
+
+// The daemon never links a simulator.
+func TestTheDaemonLinksNoSimulator(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		for _, sim := range []string{"proxmoxtest", "slacktest", "discordtest", "guesttest", "storagetest", "chromedp"} {
+			if strings.Contains(line, sim) {
+				t.Errorf("it links %s", line)
+			}
+		}
+	}
+}

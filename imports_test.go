@@ -1,0 +1,74 @@
+// Package pvechat_test holds what is true of the whole tree.
+package pvechat_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pvechat/pvechat/"
+
+// allowed says what each package tree may import of ours: imports run one way.
+var allowed = []struct {
+	tree string
+	may  []string
+}{
+	{"bot/chat", nil},
+	{"bot/slack/slacktest", nil},
+	{"bot/discord/discordtest", nil},
+	{"proxmox/proxmoxtest", nil},
+	{"bot/slack", []string{"bot/chat"}},
+	{"bot/discord", []string{"bot/chat"}},
+	{"proxmox/guest", []string{"proxmox/guest"}},
+	{"proxmox", nil},
+	{"bot/access", []string{"bot/chat"}},
+	{"bot/inventory", []string{"proxmox"}},
+	{"bot/jobs", []string{"bot/chat", "bot/inventory", "proxmox"}},
+	{"bot/view", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "proxmox"}},
+	{"bot/live", []string{"bot/chat"}},
+	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/view", "proxmox"}},
+	{"handlers", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "bot/live", "bot/view", "proxmox", "proxmox/guest"}},
+	{"bot", []string{"bot/chat", "bot/view", "proxmox"}},
+}
+
+// sdks appear in one package tree each.
+var sdks = map[string]string{
+	"github.com/slack-go/slack": "bot/slack", "github.com/bwmarrin/discordgo": "bot/discord", "github.com/uptrace/bun": "storage",
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(out)) {
+		words := strings.Fields(line)
+		pkg := strings.TrimPrefix(words[0], module)
+		for _, imp := range words[1:] {
+			for sdk, tree := range sdks {
+				if strings.HasPrefix(imp, sdk) && pkg != tree && !strings.HasPrefix(pkg, tree+"/") {
+					t.Errorf("%s imports %s, which belongs to %s", pkg, imp, tree)
+				}
+			}
+			if ours, ok := strings.CutPrefix(imp, module); ok && !mayImport(pkg, ours) {
+				t.Errorf("%s may not import %s", pkg, ours)
+			}
+		}
+	}
+}
+
+func mayImport(pkg, imp string) bool {
+	for _, rule := range allowed {
+		if pkg != rule.tree {
+			continue
+		}
+		for _, may := range rule.may {
+			if imp == may {
+				return true
+			}
+		}
+		return false
+	}
+	return strings.HasPrefix(pkg, "cmd/") || strings.HasPrefix(pkg, "storage") || strings.HasPrefix(pkg, "proxmox/guest")
+}
