@@ -50,8 +50,8 @@ func TestFilteringOpensAnOwnView(t *testing.T) {
 
 func TestAnUnknownCommandNamesTheNearest(t *testing.T) {
 	w := newWorld(t)
-	says(t, w.typed("ana", "strat").Now, "There is no /pve strat")
-	says(t, w.typed("ana", "strat").Now, "/pve start NAME")
+	says(t, w.typed("ana", "stat").Now, "There is no /pve stat")
+	says(t, w.typed("ana", "stat").Now, "/pve start NAME")
 	says(t, w.typed("ana", "show").Now, "needs a name")
 	says(t, w.typed("ana", "list", "status", "sleepy").Now, "no status")
 }

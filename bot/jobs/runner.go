@@ -226,8 +226,10 @@ func (r *Runner) Submit(ctx context.Context, a Ask) (Job, error) {
 }
 
 func jobAttrs(j Job) []any {
-	return []any{"job", j.ID, "action", j.Action, "container", j.Container, "cluster", j.Cluster, "node", j.Node, "vmid", j.VMID,
-		"request", j.Request, "person", j.Person.Key(), "upid", string(j.UPID)}
+	return []any{
+		"job", j.ID, "action", j.Action, "container", j.Container, "cluster", j.Cluster, "node", j.Node, "vmid", j.VMID,
+		"request", j.Request, "person", j.Person.Key(), "upid", string(j.UPID),
+	}
 }
 
 func (r *Runner) logFailure(ctx context.Context, what string, err error) {

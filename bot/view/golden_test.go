@@ -97,7 +97,9 @@ func fleet() []proxmox.Container {
 	list := []proxmox.Container{
 		running(101, "adguard", "pve1", 4, 38, 21), running(102, "authelia", "pve1", 1, 22, 34), running(105, "home-assistant", "pve1", 23, 71, 58),
 		running(106, "immich", "pve3", 78, 83, 69), running(107, "influxdb", "pve2", 12, 91, 52), running(111, "photoprism", "pve3", 3, 40, 93),
-		stopped(117, "mail", "pve2"), {VMID: 118, Node: "pve2", Status: "unknown"}, {VMID: 125, Node: "pve1", Status: "unknown", Lock: "create"},
+		stopped(117, "mail", "pve2"),
+		{VMID: 118, Node: "pve2", Status: "unknown"},
+		{VMID: 125, Node: "pve1", Status: "unknown", Lock: "create"},
 		stopped(120, "minecraft", "pve3"), stopped(122, evil, "pve1"), stopped(123, "staging-eu-west-customer-portal-with-a-very-long-host-name-0001", "pve2"),
 		running(109, "nextcloud", "pve1", 18, 69, 77), running(112, "postgres", "pve1", 70, 90, 91),
 	}
