@@ -546,8 +546,9 @@ func TestAFormsAnswerIsItsAcknowledgement(t *testing.T) {
 			d := office(t, setup{})
 			d.answers(chat.Answer{Now: panel("below")})
 			d.types(ana, ops, "help")
+			below := d.window(ana, 1)
 			d.answers(chat.Answer{Now: form("asking")})
-			d.clicks(ana, slacktest.At{View: d.window(ana, 1).ID}, "ct:a:show")
+			d.clicks(ana, slacktest.At{View: below.ID}, "ct:a:show")
 			v := d.window(ana, 2)
 			d.answers(c.answer)
 			if _, err := d.s.Submit(d.ctx, ana, v.ID, map[string]string{"name": "wiki"}); err != nil {
@@ -706,9 +707,10 @@ func TestAPrivateAnswerEndsWithTheBot(t *testing.T) {
 
 func TestASlowAnswerIsShownWhenItIsThere(t *testing.T) {
 	d := office(t, setup{})
-	go1 := make(chan struct{})
-	d.answers(chat.Answer{Then: func(context.Context) (chat.Surface, error) { <-go1; return say("at last"), nil }})
+	began, go1 := make(chan struct{}), make(chan struct{})
+	d.answers(chat.Answer{Then: func(context.Context) (chat.Surface, error) { close(began); <-go1; return say("at last"), nil }})
 	d.types(ana, ops, "help") // returns: it is acknowledged at once
+	<-began
 	d.answers(chat.Answer{Now: say("at once")})
 	d.types(bob, ops, "help") // nobody waits for the slow one
 	d.sees(bob, ops, 1)
