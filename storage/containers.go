@@ -103,7 +103,23 @@ func (db *DB) Save(ctx context.Context, records []inventory.Record) error {
 			cmp.Compare(a.ID, b.ID),
 		)
 	})
-	err := inChunks(ctx, db.bun, rows, func(ctx context.Context, db bun.IDB, rows []containerRow) error {
+	err := db.save(ctx, rows)
+	for range 3 {
+		// ON CONFLICT watches one index. Two who insert the same container at
+		// once can meet in the other; by the second attempt it is there.
+		if !db.engine.duplicate(err) {
+			break
+		}
+		err = db.save(ctx, rows)
+	}
+	if err != nil {
+		return fmt.Errorf("storage: saving containers: %w", err)
+	}
+	return nil
+}
+
+func (db *DB) save(ctx context.Context, rows []containerRow) error {
+	return inChunks(ctx, db.bun, rows, func(ctx context.Context, db bun.IDB, rows []containerRow) error {
 		_, err := db.NewInsert().Model(&rows).
 			On("CONFLICT (id) DO UPDATE").
 			Set("cluster = EXCLUDED.cluster").
@@ -126,10 +142,6 @@ func (db *DB) Save(ctx context.Context, records []inventory.Record) error {
 			Exec(ctx)
 		return err
 	})
-	if err != nil {
-		return fmt.Errorf("storage: saving containers: %w", err)
-	}
-	return nil
 }
 
 // rank is 1 for a time and 0 for none.

@@ -22,6 +22,9 @@ func OpenFiles(ctx context.Context, c Config, files fs.FS) (*DB, error) { return
 // Bun is the way to say what no method says.
 func (db *DB) Bun() *bun.DB { return db.bun }
 
+// Hook makes the database tell of its queries.
+func (db *DB) Hook(h bun.QueryHook) { db.bun = db.bun.WithQueryHook(h) }
+
 // In is an SQL expression for d after the database's present.
 func (db *DB) In(d time.Duration) bun.Safe { return db.engine.in(d) }
 

@@ -50,34 +50,39 @@ func hold(url string) error {
 	return db.Close()
 }
 
-// holder is another process that holds a database.
-func holder(t *testing.T, url string) *exec.Cmd {
+// process is another process that holds a database.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser // it ends when this closes
+	out *bufio.Reader
+}
+
+// holder starts another process that opens a database and holds it.
+func holder(t *testing.T, url string) *process {
 	t.Helper()
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), holderEnv+"="+url)
 	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
+	must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = in.Close()
 		_ = cmd.Wait() // a test may have killed it
 	})
-	if line, err := bufio.NewReader(out).ReadString('\n'); line != "open\n" {
-		t.Fatalf("the other process said %q, %v", line, err)
+	return &process{t, cmd, in, bufio.NewReader(out)}
+}
+
+// opened returns once it holds the database.
+func (p *process) opened() {
+	p.t.Helper()
+	if line, err := p.out.ReadString('\n'); line != "open\n" {
+		p.t.Fatalf("the other process said %q, %v", line, err)
 	}
-	return cmd
 }
 
 // forEachEngine runs a test on a new, migrated database of each engine.

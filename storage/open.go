@@ -41,10 +41,7 @@ type Config struct {
 }
 
 // Format keeps the password in URL out of every verb.
-func (c Config) Format(f fmt.State, _ rune) {
-	scheme, _, _ := strings.Cut(c.URL, ":")
-	fmt.Fprintf(f, "storage.Config(%s:[redacted])", scheme)
-}
+func (c Config) Format(f fmt.State, _ rune) { fmt.Fprint(f, "storage.Config([redacted])") }
 
 // LogValue keeps the password in URL out of logs.
 func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
@@ -74,6 +71,9 @@ type engine interface {
 	skipLocked(q *bun.SelectQuery) *bun.SelectQuery
 	// lockRow makes a select wait for the rows and lock them.
 	lockRow(q *bun.SelectQuery) *bun.SelectQuery
+	// duplicate reports whether a statement failed because a row like it is
+	// there, which a concurrent writer may have put there meanwhile.
+	duplicate(err error) bool
 	// claimTick is [inventory.Store]'s ClaimTick.
 	claimTick(ctx context.Context, db *bun.DB, cluster string, period time.Duration) (bool, error)
 

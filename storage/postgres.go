@@ -4,12 +4,14 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/pgdialect"
@@ -22,7 +24,7 @@ func openPostgres(url string) (*sql.DB, schema.Dialect, error) {
 	c, err := pgx.ParseConfig(url)
 	if err != nil {
 		// pgx masks passwords only where it understands the URL.
-		return nil, nil, fmt.Errorf("the URL of the database is not one that PostgreSQL understands")
+		return nil, nil, errors.New("the URL of the database is not one that PostgreSQL understands")
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 5 * time.Second
@@ -54,6 +56,11 @@ func (postgres) in(d time.Duration) bun.Safe {
 
 func (postgres) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q.For("UPDATE SKIP LOCKED") }
 func (postgres) lockRow(q *bun.SelectQuery) *bun.SelectQuery    { return q.For("UPDATE") }
+
+func (postgres) duplicate(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && e.Code == "23505" // unique_violation
+}
 
 // migrating is the advisory lock under which tables are changed: "pvechat".
 const migrating int64 = 0x70766563686174

@@ -92,6 +92,9 @@ func (sqlite) in(d time.Duration) bun.Safe {
 func (sqlite) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q }
 func (sqlite) lockRow(q *bun.SelectQuery) *bun.SelectQuery    { return q }
 
+// Writers of SQLite take turns.
+func (sqlite) duplicate(error) bool { return false }
+
 // exclusively needs no more than the file's lock, which Open took.
 func (sqlite) exclusively(_ context.Context, _ *bun.DB, _ *slog.Logger, f func() error) error {
 	return f()
