@@ -33,7 +33,7 @@ type Config struct {
 
 	APIURL      string            // origin of the API; empty: https://discord.com
 	HTTPTimeout time.Duration     // of one request; zero: 10 s
-	Transport   http.RoundTripper // nil: [http.DefaultTransport]
+	Transport   http.RoundTripper // nil: one like [http.DefaultTransport]
 	Dialer      *websocket.Dialer // of the gateway; nil: [websocket.DefaultDialer]
 	Log         *slog.Logger      // nil: nothing is logged
 	Now         func() time.Time  // nil: [time.Now]
@@ -90,7 +90,7 @@ func New(cfg Config) (*Adapter, error) {
 		cfg.HTTPTimeout = 10 * time.Second
 	}
 	if cfg.Transport == nil {
-		cfg.Transport = http.DefaultTransport
+		cfg.Transport = http.DefaultTransport.(*http.Transport).Clone()
 	}
 	if cfg.Dialer == nil {
 		cfg.Dialer = websocket.DefaultDialer

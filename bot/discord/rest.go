@@ -244,6 +244,13 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
+// CloseIdleConnections is for [http.Client.CloseIdleConnections].
+func (t *transport) CloseIdleConnections() {
+	if c, ok := t.next.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
 // limited rewrites a 429. discordgo drops its code, takes a missing retry_after
 // for none, and fails on one that is not JSON.
 func limited(resp *http.Response) {

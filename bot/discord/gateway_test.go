@@ -1,0 +1,447 @@
+package discord
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"github.com/pvechat/pvechat/bot/chat"
+)
+
+// A stage is a Discord that does to the gateway what a test says, in memory and
+// on the fake clock of a synctest bubble.
+type stage struct {
+	t *testing.T
+
+	refuse map[string]int // statuses instead of answers, by path
+
+	// play is one connection of the gateway, the n-th, from 1.
+	play func(n int, c *line)
+
+	mu         sync.Mutex
+	identifies []time.Time
+	conns      int
+	playing    sync.WaitGroup
+	answered   []string // paths of callbacks
+}
+
+// line is a connection of the gateway from the server's side.
+type line struct {
+	*websocket.Conn
+	s *stage
+}
+
+func (l *line) send(frames ...string) bool {
+	for _, f := range frames {
+		if l.WriteMessage(websocket.TextMessage, []byte(f)) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// await reads until a message with op arrives, and reports whether one did.
+func (l *line) await(op int) bool {
+	for {
+		var m struct {
+			Op int `json:"op"`
+		}
+		if l.ReadJSON(&m) != nil {
+			return false
+		}
+		if m.Op == 2 {
+			l.s.mu.Lock()
+			l.s.identifies = append(l.s.identifies, time.Now())
+			l.s.mu.Unlock()
+		}
+		if m.Op == op {
+			return true
+		}
+	}
+}
+
+// greet goes through the handshake up to READY and the first heartbeat. It
+// leaves a moment for discordgo to rest: closed while it writes, it waits for
+// its lock, and a bubble's clock stands still meanwhile.
+func (l *line) greet() {
+	l.send(hello)
+	l.await(2)
+	l.send(ready)
+	l.await(1)
+	l.send(`{"op":11}`)
+	time.Sleep(time.Second)
+}
+
+// live acknowledges heartbeats until the connection ends, and returns the code
+// that it was closed with.
+func (l *line) live() int {
+	for {
+		var m struct {
+			Op int `json:"op"`
+		}
+		if err := l.ReadJSON(&m); err != nil {
+			if c, ok := err.(*websocket.CloseError); ok {
+				return c.Code
+			}
+			return 0
+		}
+		if m.Op == 1 {
+			l.send(`{"op":11}`)
+		}
+	}
+}
+
+func (l *line) close(code int) {
+	_ = l.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(time.Second))
+}
+
+const (
+	hello = `{"t":null,"s":null,"op":10,"d":{"heartbeat_interval":41250}}`
+	ready = `{"t":"READY","s":1,"op":0,"d":{"v":9,"user":{"id":"9","username":"pvechat"},"guilds":[],"session_id":"s","resume_gateway_url":"wss://r","application":{"id":"3"}}}`
+)
+
+func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, "/api/v9/")
+	s.mu.Lock()
+	status := s.refuse[path]
+	s.mu.Unlock()
+	if status != 0 {
+		http.Error(w, `{"message":"no","code":0}`, status)
+		return
+	}
+	switch {
+	case path == "users/@me":
+		fmt.Fprint(w, `{"id":"9","username":"pvechat"}`)
+	case strings.HasSuffix(path, "/commands"):
+		fmt.Fprint(w, `[]`)
+	case path == "gateway":
+		fmt.Fprint(w, `{"url":"ws://discord.invalid/ws/"}`)
+	case strings.HasPrefix(path, "interactions/"):
+		s.mu.Lock()
+		s.answered = append(s.answered, strings.Split(path, "/")[1])
+		s.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
+	case strings.HasPrefix(path, "webhooks/"):
+		w.WriteHeader(http.StatusNoContent)
+	case path == "/ws/":
+		s.mu.Lock()
+		s.conns++
+		n := s.conns
+		s.mu.Unlock()
+		c, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
+		if err != nil {
+			s.t.Error(err)
+			return
+		}
+		defer c.Close()
+		s.playing.Add(1)
+		defer s.playing.Done()
+		s.play(n, &line{c, s})
+	default:
+		s.t.Errorf("unexpected %s %s", r.Method, r.URL.Path)
+		http.NotFound(w, r)
+	}
+}
+
+func (s *stage) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.conns
+}
+
+// perform runs the adapter against the stage within a bubble: act has the
+// running adapter, and ends the run by returning; the result is Run's.
+func (s *stage) perform(t *testing.T, h chat.Handler, act func(a *Adapter)) (result error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s.t = t
+		net := newMemory()
+		server := &http.Server{Handler: s}
+		var work sync.WaitGroup
+		work.Go(func() { _ = server.Serve(net) })
+		defer work.Wait()
+		defer server.Close()
+
+		a, err := New(Config{
+			BotToken: canary, ApplicationID: "3", APIURL: "http://discord.invalid",
+			Transport: &http.Transport{DialContext: net.dial}, Dialer: &websocket.Dialer{NetDialContext: net.dial},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- a.Run(ctx, h) }()
+		act(a)
+		cancel()
+		stopping := time.Now()
+		result = <-ended
+		s.playing.Wait()
+		if took := time.Since(stopping); took > 5*time.Second {
+			t.Errorf("Run took %s to end", took)
+		}
+	})
+	return result
+}
+
+const canary = "canary-bot-token"
+
+// still is a handler that answers nothing.
+type still struct{}
+
+func (still) Commands() []chat.Command                                { return someCommands }
+func (still) Handle(context.Context, chat.Invocation) chat.Answer     { return chat.Answer{} }
+func (still) Complete(context.Context, chat.Invocation) []chat.Choice { return nil }
+
+func TestTheConnectionHolds(t *testing.T) {
+	var code int
+	s := &stage{play: func(_ int, l *line) {
+		l.greet()
+		code = l.live()
+	}}
+	err := s.perform(t, still{}, func(a *Adapter) {
+		time.Sleep(time.Second)
+		if h := a.Health(); !h.OK {
+			t.Errorf("health is %+v", h)
+		}
+		time.Sleep(24 * time.Hour)
+		if n := s.connections(); n != 1 {
+			t.Errorf("%d connections in a day", n)
+		}
+	})
+	if err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	if code != websocket.CloseNormalClosure {
+		t.Errorf("the connection was closed with %d", code)
+	}
+}
+
+func TestABrokenConnectionIsReplaced(t *testing.T) {
+	for name, tt := range map[string]struct {
+		play   func(l *line)
+		within time.Duration
+	}{
+		"asked to reconnect during the handshake": {func(l *line) { l.send(hello); l.await(2); l.send(`{"op":7,"d":null}`); l.live() }, 5 * time.Second},
+		"asked to reconnect later":                {func(l *line) { l.greet(); l.send(`{"op":7,"d":null}`); l.live() }, 5 * time.Second},
+		"the session is not valid":                {func(l *line) { l.send(hello); l.await(2); l.send(`{"op":9,"d":false}`); l.live() }, 5 * time.Second},
+		"the session is not valid later":          {func(l *line) { l.greet(); l.send(`{"op":9,"d":true}`); l.live() }, 5 * time.Second},
+		"no hello":                                {func(l *line) { l.await(99) }, 35 * time.Second},
+		"no ready":                                {func(l *line) { l.send(hello); l.await(99) }, 35 * time.Second},
+		"no acknowledgement":                      {func(l *line) { l.greet(); l.await(99) }, (2*41250 + 10000 + 5000) * time.Millisecond},
+		"events, but no acknowledgement": {func(l *line) {
+			l.greet()
+			for l.send(`{"op":0,"t":"TYPING_START","s":2,"d":{}}`) {
+				time.Sleep(10 * time.Second)
+			}
+		}, (2*41250 + 10000 + 5000) * time.Millisecond},
+		"a heartbeat asked for before ready": {func(l *line) { l.send(hello); l.await(2); l.send(`{"op":1}`); l.await(99) }, 35 * time.Second},
+		"closed for a restart":               {func(l *line) { l.greet(); l.close(1012) }, 5 * time.Second},
+		"session timed out":                  {func(l *line) { l.greet(); l.close(4009) }, 5 * time.Second},
+		"cut off":                            {func(l *line) { l.greet(); _ = l.NetConn().Close() }, 5 * time.Second},
+		"nothing at all":                     {func(*line) {}, 5 * time.Second},
+		"null":                               {func(l *line) { l.send(`null`); l.live() }, 5 * time.Second},
+		"no JSON":                            {func(l *line) { l.greet(); l.send(`{`); l.live() }, 5 * time.Second},
+		"no heartbeat interval":              {func(l *line) { l.send(`{"op":10,"d":{"heartbeat_interval":0}}`); l.live() }, 5 * time.Second},
+		"a message out of place":             {func(l *line) { l.send(ready); l.live() }, 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &stage{play: func(n int, l *line) {
+				if n == 1 {
+					tt.play(l)
+					return
+				}
+				l.greet()
+				l.live()
+			}}
+			err := s.perform(t, still{}, func(a *Adapter) {
+				time.Sleep(tt.within)
+				if h := a.Health(); !h.OK || s.connections() != 2 {
+					t.Errorf("after %s: health %+v, %d connections", tt.within, h, s.connections())
+				}
+			})
+			if err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+		})
+	}
+}
+
+func TestDiscordIsNeverFloodedWithIdentifies(t *testing.T) {
+	for name, play := range map[string]func(n int, l *line){
+		"every Identify is refused": func(_ int, l *line) {
+			l.send(hello)
+			for l.await(2) {
+				l.send(`{"op":9,"d":false}`)
+			}
+		},
+		"every connection ends at once": func(_ int, l *line) { l.greet(); l.close(4000) },
+		"every tenth connection holds for a while": func(n int, l *line) {
+			l.greet()
+			if n%10 == 0 {
+				stop := time.AfterFunc(steady, func() { l.close(4000) })
+				defer stop.Stop()
+				l.live()
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &stage{play: play}
+			err := s.perform(t, still{}, func(*Adapter) { time.Sleep(24 * time.Hour) })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := len(s.identifies); n < 100 || n >= 1000 {
+				t.Errorf("%d Identifies in a day", n)
+			}
+			first := 0
+			for _, at := range s.identifies {
+				if at.Sub(s.identifies[0]) < time.Minute {
+					first++
+				}
+			}
+			if first > 6 {
+				t.Errorf("%d Identifies in the first minute", first)
+			}
+		})
+	}
+}
+
+func TestRunEndsWhereAnotherTryIsNoUse(t *testing.T) {
+	closes := func(code int) func(int, *line) {
+		return func(_ int, l *line) { l.send(hello); l.await(2); l.close(code) }
+	}
+	for name, tt := range map[string]struct {
+		stage *stage
+		names string
+	}{
+		"the token is refused by REST":        {&stage{refuse: map[string]int{"users/@me": 401}}, "discord.bot_token"},
+		"the application is not the bot's":    {&stage{refuse: map[string]int{"applications/3/commands": 404}}, "discord.application_id"},
+		"the token is refused by the gateway": {&stage{play: closes(4004)}, "discord.bot_token"},
+		"intents":                             {&stage{play: closes(4014)}, "4014"},
+		"sharding":                            {&stage{play: closes(4011)}, "4011"},
+		"the token is reset while connected": {&stage{play: func(n int, l *line) {
+			if n == 1 {
+				l.greet()
+				l.close(4004)
+				return
+			}
+			closes(4004)(n, l)
+		}}, "discord.bot_token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := tt.stage.perform(t, still{}, func(a *Adapter) {
+				time.Sleep(time.Hour)
+				if h := a.Health(); h.OK || !strings.Contains(h.Detail, tt.names) {
+					t.Errorf("health is %+v", h)
+				}
+			})
+			if err == nil || !strings.Contains(err.Error(), tt.names) {
+				t.Errorf("Run returned %v", err)
+			}
+			if err != nil && strings.Contains(err.Error(), canary) {
+				t.Errorf("the token is in %q", err)
+			}
+		})
+	}
+}
+
+func TestAnUnreachableDiscordIsTriedAgain(t *testing.T) {
+	for _, path := range []string{"users/@me", "applications/3/commands", "gateway"} {
+		t.Run(path, func(t *testing.T) {
+			s := &stage{refuse: map[string]int{path: 502}, play: func(_ int, l *line) { l.greet(); l.live() }}
+			err := s.perform(t, still{}, func(a *Adapter) {
+				time.Sleep(time.Minute)
+				if h := a.Health(); h.OK || !strings.Contains(h.Detail, "50") {
+					t.Errorf("health is %+v", h)
+				}
+				s.mu.Lock()
+				s.refuse = nil
+				s.mu.Unlock()
+				time.Sleep(2 * time.Minute)
+				if h := a.Health(); !h.OK {
+					t.Errorf("health is %+v", h)
+				}
+			})
+			if err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+		})
+	}
+}
+
+func TestRunEndsInTheMiddleOfAnything(t *testing.T) {
+	for name, play := range map[string]func(int, *line){
+		"waiting for hello":  func(_ int, l *line) { l.await(99) },
+		"waiting for ready":  func(_ int, l *line) { l.send(hello); l.await(99) },
+		"waiting to be back": func(_ int, l *line) { l.greet(); l.close(4000) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &stage{play: play}
+			if err := s.perform(t, still{}, func(*Adapter) { time.Sleep(20 * time.Second) }); err != nil {
+				t.Errorf("Run returned %v", err)
+			}
+		})
+	}
+}
+
+// busy is a handler that takes five seconds for one thing.
+type busy struct{ still }
+
+func (busy) Handle(_ context.Context, inv chat.Invocation) chat.Answer {
+	switch inv.Action {
+	case "slow":
+		time.Sleep(5 * time.Second)
+	case "panic":
+		panic("on purpose")
+	}
+	return chat.Answer{}
+}
+
+func TestASlowOrBrokenHandlerHoldsNobodyUp(t *testing.T) {
+	press := func(id, action string) string {
+		in := guildInteraction(pressed, publicMessage, `{"custom_id":"`+action+`","component_type":2}`)
+		in = strings.Replace(in, "6000000000000000001", id, 1)
+		frame, err := json.Marshal(map[string]any{"op": 0, "t": "INTERACTION_CREATE", "s": 2, "d": json.RawMessage(in)})
+		if err != nil {
+			panic(err)
+		}
+		return string(frame)
+	}
+	s := &stage{play: func(_ int, l *line) {
+		l.greet()
+		l.send(press("1", "slow"), press("2", "panic"), press("3", "quick"), `{"op":0,"t":"INTERACTION_CREATE","s":3,"d":{"id":"4"}}`)
+		l.live()
+	}}
+	err := s.perform(t, busy{}, func(a *Adapter) {
+		time.Sleep(2 * time.Second)
+		s.mu.Lock()
+		got := fmt.Sprint(s.answered)
+		s.mu.Unlock()
+		if got != "[2 3]" && got != "[3 2]" {
+			t.Errorf("at first %s are answered", got)
+		}
+		time.Sleep(time.Second)
+		s.mu.Lock()
+		n := len(s.answered)
+		s.mu.Unlock()
+		if n != 3 {
+			t.Errorf("after two seconds %d are answered: the slow one should have been put off", n)
+		}
+		if !a.Health().OK {
+			t.Error("the connection is gone")
+		}
+	})
+	if err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
