@@ -1,0 +1,178 @@
+package inventory_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/proxmox"
+	"github.com/pvechat/pvechat/storage/storagetest"
+)
+
+type source struct {
+	res proxmox.Resources
+	err error
+}
+
+func (*source) Name() string { return "home" }
+func (s *source) Resources(context.Context) (proxmox.Resources, error) {
+	return s.res, s.err
+}
+
+var nodes = []proxmox.Node{{Name: "pve1", Status: "online"}, {Name: "pve2", Status: "online"}}
+
+func row(vmid int, name, status string) proxmox.Container {
+	c := proxmox.Container{VMID: vmid, Name: name, Node: "pve1", Status: status, MaxCPU: 1, MaxMem: 100, MaxDisk: 100}
+	if status == "running" {
+		c.CPU, c.Mem, c.Disk, c.Uptime = 0.5, 50, 50, 1000
+	}
+	return c
+}
+
+func newInventory(t *testing.T, rows ...proxmox.Container) (*inventory.Inventory, *source) {
+	t.Helper()
+	src := &source{res: proxmox.Resources{At: time.Now(), Containers: rows, Nodes: nodes}}
+	inv := inventory.New(inventory.Config{Sources: []inventory.Source{src}, Store: storagetest.Open(t), Every: 30 * time.Second})
+	refresh(t, inv)
+	return inv, src
+}
+
+func refresh(t *testing.T, inv *inventory.Inventory) inventory.Report {
+	t.Helper()
+	rep, err := inv.Refresh(t.Context(), "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rep
+}
+
+func one(t *testing.T, inv *inventory.Inventory, name string) *inventory.Container {
+	t.Helper()
+	found := inv.Snapshot().Find(name)
+	if len(found) != 1 {
+		t.Fatalf("%d containers %s", len(found), name)
+	}
+	return found[0]
+}
+
+func TestAContainerKeepsItsIDWhenItMovesOrIsRenamed(t *testing.T) {
+	inv, src := newInventory(t, row(101, "web", "running"))
+	id := one(t, inv, "101").ID
+	src.res.Containers[0].Name, src.res.Containers[0].Node = "www", "pve2"
+	refresh(t, inv)
+	if c := one(t, inv, "pve2/www"); c.ID != id {
+		t.Errorf("it is %s now, was %s", c.ID, id)
+	}
+}
+
+func TestItIsGoneAfterTwoAnswersWithoutIt(t *testing.T) {
+	inv, src := newInventory(t, row(101, "web", "running"), row(102, "db", "running"))
+	src.res.Containers = src.res.Containers[1:]
+	if rep := refresh(t, inv); len(rep.Changes) != 0 {
+		t.Error("one answer was enough")
+	}
+	if rep := refresh(t, inv); len(rep.Changes) != 1 || rep.Changes[0].After != nil {
+		t.Errorf("changes: %+v", rep.Changes)
+	}
+}
+
+func TestAnEmptyAnswerIsNoVanishedFleet(t *testing.T) {
+	inv, src := newInventory(t, row(101, "web", "running"), row(102, "db", "running"))
+	src.res.Containers = nil
+	for range 3 {
+		refresh(t, inv)
+	}
+	if n := inv.Snapshot().Len(); n != 2 {
+		t.Errorf("%d containers are left, want 2", n)
+	}
+}
+
+func TestADeadNodeMakesItsContainersUnknownAndNamesStay(t *testing.T) {
+	inv, src := newInventory(t, row(101, "web", "running"))
+	src.res.Nodes = []proxmox.Node{{Name: "pve1", Status: "offline"}, {Name: "pve2", Status: "online"}}
+	rep := refresh(t, inv)
+	if c := one(t, inv, "web"); c.State != inventory.Unknown || c.CPUPct != inventory.None {
+		t.Errorf("it is %s with %d %% CPU", c.State, c.CPUPct)
+	}
+	if len(rep.Nodes) != 1 || rep.Nodes[0].Online {
+		t.Errorf("nodes: %+v", rep.Nodes)
+	}
+	src.res.Containers[0] = proxmox.Container{VMID: 101, Node: "pve1", Status: "unknown"} // five minutes later
+	refresh(t, inv)
+	one(t, inv, "web")
+}
+
+func TestProxmoxDownKeepsTheListAndSaysSoOnce(t *testing.T) {
+	inv, src := newInventory(t, row(101, "web", "running"))
+	src.err = errors.New("no route to host")
+	if rep := refresh(t, inv); !rep.Failing {
+		t.Error("it does not say that it began")
+	}
+	if rep := refresh(t, inv); rep.Failing {
+		t.Error("it says so twice")
+	}
+	one(t, inv, "web")
+	src.err = nil
+	if rep := refresh(t, inv); !rep.Healed {
+		t.Error("it does not say that it is over")
+	}
+}
+
+func TestJitterChangesNoListAndStepsDo(t *testing.T) {
+	inv, src := newInventory(t, row(101, "web", "running"))
+	for _, cpu := range []float64{0.51, 0.52, 0.49} {
+		src.res.Containers[0].CPU = cpu
+		if rep := refresh(t, inv); rep.Looks {
+			t.Errorf("at %v a list looks different", cpu)
+		}
+	}
+	src.res.Containers[0].CPU = 0.71
+	if rep := refresh(t, inv); !rep.Looks {
+		t.Error("a step of colour is no change")
+	}
+	if c := one(t, inv, "web"); c.CPUPct != 71 || c.Shown.CPU != 71 {
+		t.Errorf("it shows %d of %d", c.Shown.CPU, c.CPUPct)
+	}
+}
+
+func TestAFailedActionIsAnErrorUntilItRuns(t *testing.T) {
+	inv, src := newInventory(t, row(101, "web", "stopped"))
+	id := one(t, inv, "web").ID
+	if _, err := inv.Amend(t.Context(), id, func(r *inventory.Record) { r.Trouble, r.TroubleAt = "start failed · no space", time.Now() }); err != nil {
+		t.Fatal(err)
+	}
+	refresh(t, inv)
+	if c := one(t, inv, "web"); c.State != inventory.Error {
+		t.Errorf("it is %s", c.State)
+	}
+	src.res.Containers[0] = row(101, "web", "running")
+	refresh(t, inv)
+	if c := one(t, inv, "web"); c.State != inventory.Running || c.Trouble != "" {
+		t.Errorf("it is %s, %q", c.State, c.Trouble)
+	}
+}
+
+func TestAReusedNumberIsAnotherContainer(t *testing.T) {
+	inv, _ := newInventory(t, row(101, "web", "running"))
+	id := one(t, inv, "web").ID
+	cfg := proxmox.ContainerConfig{OSType: "debian", RootFS: proxmox.Mount{Volume: "a:vm-101-disk-0"}, Networks: []proxmox.Network{{HWAddr: "BC:24:11:00:00:01"}}}
+	if replaced, err := inv.Identify(t.Context(), id, cfg); replaced || err != nil {
+		t.Fatal(replaced, err)
+	}
+	more := cfg
+	more.Networks = append(more.Networks, proxmox.Network{HWAddr: "BC:24:11:00:00:02"})
+	if replaced, _ := inv.Identify(t.Context(), id, more); replaced {
+		t.Error("one more interface makes another container")
+	}
+	other := cfg
+	other.Networks = []proxmox.Network{{HWAddr: "BC:24:11:00:00:09"}}
+	if replaced, _ := inv.Identify(t.Context(), id, other); !replaced {
+		t.Error("it was not noticed")
+	}
+	refresh(t, inv)
+	if c := one(t, inv, "web"); c.ID == id {
+		t.Error("it has the old one's id")
+	}
+}
