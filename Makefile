@@ -2,7 +2,7 @@
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test race lint check demo golden
+.PHONY: build test race lint check golden
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
@@ -19,9 +19,6 @@ lint:
 	go run $(GOLANGCI) run ./...
 
 check: build lint test race
-
-demo:
-	go run ./cmd/pvechat-demo
 
 golden:
 	go test ./bot/view -update
