@@ -98,10 +98,13 @@ func (s *scene) last() chat.Invocation {
 func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) chat.Answer, how ...func(*discordtest.Options, *Config)) *scene {
 	t.Helper()
 	net := newMemory()
-	opts := discordtest.Options{BotToken: canary, Listener: net}
+	// A bubble's clock begins before the time of Discord's ids.
+	now := func() time.Time { return time.Now().AddDate(26, 10, 22) }
+	opts := discordtest.Options{BotToken: canary, Listener: net, Now: now}
 	cfg := Config{
 		BotToken: canary, ApplicationID: "3000000000000000003", GuildIDs: []string{"4000000000000000004"},
 		Transport: &http.Transport{DialContext: net.dial}, Dialer: &websocket.Dialer{NetDialContext: net.dial},
+		Now: now,
 	}
 	s := &scene{t: t, play: play, logs: &notebook{}}
 	cfg.Log = slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -125,7 +128,7 @@ func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) 
 		t.Fatal(err)
 	}
 	var cancel context.CancelFunc
-	s.ctx, cancel = context.WithTimeout(context.Background(), time.Hour)
+	s.ctx, cancel = context.WithTimeout(context.Background(), 100*time.Hour)
 	running, stop := context.WithCancel(s.ctx)
 	s.stop = stop
 	ended := make(chan error, 1)
@@ -822,6 +825,64 @@ func TestWhatDiscordRefusesHasAMeaning(t *testing.T) {
 			t.Error(err)
 		}
 		s.sees(ops, benID, "at last")
+	})
+}
+
+func TestRateLimitsAreKeptWithoutBeingTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, func(context.Context, chat.Invocation) chat.Answer { return chat.Answer{} })
+		s.sim.StrictLimits(true)
+		at, err := s.Post(s.ctx, chat.Target{Channel: ops}, aloud("board"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Hour) // old enough for the limit on edits of old messages
+		refused := 0
+		for i := range 40 {
+			for {
+				err := s.Update(s.ctx, at, aloud(fmt.Sprint("board ", i)))
+				var limited *chat.RateLimitedError
+				if !errors.As(err, &limited) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					break
+				}
+				refused++
+				time.Sleep(limited.RetryAfter)
+			}
+		}
+		for _, r := range s.sim.Requests() {
+			if r.Status == http.StatusTooManyRequests {
+				t.Errorf("%s: %s", r.Route, r.Response)
+			}
+		}
+		if refused == 0 {
+			t.Error("nothing was ever put off: what does this test?")
+		}
+	})
+}
+
+func TestAPacedCallerCanGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pacer
+		for range 2 {
+			if err := p.wait(t.Context(), "x", 2, 2*time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.wait(ctx, "x", 2, 2*time.Second); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+		if err := p.wait(t.Context(), "y", 2, 2*time.Second); err != nil {
+			t.Errorf("another key: %v", err)
+		}
+		began := time.Now()
+		if err := p.wait(t.Context(), "x", 2, 2*time.Second); err != nil || time.Since(began) != time.Second {
+			t.Errorf("the next turn came after %s: %v", time.Since(began), err)
+		}
 	})
 }
 

@@ -1,6 +1,7 @@
 package discord
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,14 +40,14 @@ func (s *forms) opening(now time.Time, person string, f chat.Form) chat.Form {
 		}
 	}
 	key := person + "/" + f.ID
-	inputs := append([]chat.Input(nil), f.Inputs...)
-	for i, in := range inputs {
-		if v, ok := s.open[key].typed[in.ID]; ok {
-			inputs[i].Value = v
+	typed := s.open[key].typed // it stays: people close a form and open it again
+	f.Inputs = slices.Clone(f.Inputs)
+	for i, in := range f.Inputs {
+		if v, ok := typed[in.ID]; ok {
+			f.Inputs[i].Value = v
 		}
 	}
-	f.Inputs = inputs
-	s.open[key] = openForm{inputs: inputs, until: now.Add(kept)}
+	s.open[key] = openForm{inputs: f.Inputs, typed: typed, until: now.Add(kept)}
 	return f
 }
 

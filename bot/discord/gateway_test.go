@@ -1,10 +1,13 @@
 package discord
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
+	"crypto/tls"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -21,7 +24,8 @@ import (
 type stage struct {
 	t *testing.T
 
-	refuse map[string]int // statuses instead of answers, by path
+	refuse  map[string]int // statuses instead of answers, by path
+	address string         // of the gateway; empty: in memory
 
 	// play is one connection of the gateway, the n-th, from 1.
 	play func(n int, c *line)
@@ -30,7 +34,8 @@ type stage struct {
 	identifies []time.Time
 	conns      int
 	playing    sync.WaitGroup
-	answered   []string // paths of callbacks
+	answered   []string       // interactions
+	deleted    map[string]int // messages, by token
 }
 
 // line is a connection of the gateway from the server's side.
@@ -123,13 +128,16 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(path, "/commands"):
 		fmt.Fprint(w, `[]`)
 	case path == "gateway":
-		fmt.Fprint(w, `{"url":"ws://discord.invalid/ws/"}`)
+		fmt.Fprintf(w, `{"url":%q}`, cmp.Or(s.address, "ws://discord.invalid/ws/"))
 	case strings.HasPrefix(path, "interactions/"):
 		s.mu.Lock()
-		s.answered = append(s.answered, strings.Split(path, "/")[1])
-		s.mu.Unlock()
-		w.WriteHeader(http.StatusNoContent)
-	case strings.HasPrefix(path, "webhooks/"):
+		defer s.mu.Unlock()
+		id := strings.Split(path, "/")[1]
+		if slices.Contains(s.answered, id) {
+			http.Error(w, `{"message":"Interaction has already been acknowledged.","code":40060}`, http.StatusBadRequest)
+			return
+		}
+		s.answered = append(s.answered, id)
 		w.WriteHeader(http.StatusNoContent)
 	case path == "/ws/":
 		s.mu.Lock()
@@ -145,6 +153,11 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.playing.Add(1)
 		defer s.playing.Done()
 		s.play(n, &line{c, s})
+	case strings.HasPrefix(path, "webhooks/") && r.Method == http.MethodDelete:
+		s.mu.Lock()
+		s.deleted[path[strings.LastIndex(path, "/")+1:]]++
+		s.mu.Unlock()
+		w.WriteHeader(http.StatusNoContent)
 	default:
 		s.t.Errorf("unexpected %s %s", r.Method, r.URL.Path)
 		http.NotFound(w, r)
@@ -394,6 +407,11 @@ func TestRunEndsInTheMiddleOfAnything(t *testing.T) {
 	}
 }
 
+// event is an interaction as the gateway sends it.
+func event(interaction string) string {
+	return `{"op":0,"t":"INTERACTION_CREATE","s":2,"d":` + interaction + `}`
+}
+
 // busy is a handler that takes five seconds for one thing.
 type busy struct{ still }
 
@@ -410,12 +428,7 @@ func (busy) Handle(_ context.Context, inv chat.Invocation) chat.Answer {
 func TestASlowOrBrokenHandlerHoldsNobodyUp(t *testing.T) {
 	press := func(id, action string) string {
 		in := guildInteraction(pressed, publicMessage, `{"custom_id":"`+action+`","component_type":2}`)
-		in = strings.Replace(in, "6000000000000000001", id, 1)
-		frame, err := json.Marshal(map[string]any{"op": 0, "t": "INTERACTION_CREATE", "s": 2, "d": json.RawMessage(in)})
-		if err != nil {
-			panic(err)
-		}
-		return string(frame)
+		return event(strings.Replace(in, "6000000000000000001", id, 1))
 	}
 	s := &stage{play: func(_ int, l *line) {
 		l.greet()
@@ -444,4 +457,72 @@ func TestASlowOrBrokenHandlerHoldsNobodyUp(t *testing.T) {
 	if err != nil {
 		t.Errorf("Run returned %v", err)
 	}
+}
+
+// ears counts what it hears, and answers nothing.
+type ears struct {
+	still
+	heard chan string
+}
+
+func (a ears) Handle(_ context.Context, inv chat.Invocation) chat.Answer {
+	a.heard <- inv.ID
+	return chat.Answer{}
+}
+
+func TestAnInteractionThatComesTwiceIsTheSameAndIsAnsweredOnce(t *testing.T) {
+	in := guildInteraction(typedCommand, "null", `{"name":"pve","options":[{"name":"help","type":1}]}`)
+	s := &stage{play: func(_ int, l *line) {
+		l.greet()
+		l.send(event(in))
+		time.Sleep(time.Second)
+		l.send(event(in))
+		l.live()
+	}}
+	s.deleted = make(map[string]int)
+	h := ears{heard: make(chan string, 2)}
+	err := s.perform(t, h, func(*Adapter) { time.Sleep(5 * time.Second) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := <-h.heard, <-h.heard; a != b {
+		t.Errorf("heard of %s and %s", a, b)
+	}
+	// A command that shows nothing is "thinking…" for a moment. The second time
+	// there is no such thing to delete.
+	if n := s.deleted["@original"]; n != 1 {
+		t.Errorf("%d messages were deleted", n)
+	}
+}
+
+func TestTheGatewayIsReachedOverTLS(t *testing.T) {
+	alive := make(chan struct{})
+	s := &stage{t: t, play: func(_ int, l *line) {
+		l.send(hello)
+		l.await(2)
+		l.send(ready)
+		l.await(1)
+		close(alive)
+		l.live()
+	}}
+	server := httptest.NewTLSServer(s)
+	defer server.Close()
+	s.address = "wss" + strings.TrimPrefix(server.URL, "https") + "/ws/"
+	transport := server.Client().Transport.(*http.Transport)
+	a, err := New(Config{
+		BotToken: canary, ApplicationID: "3", APIURL: server.URL, Transport: transport,
+		Dialer: &websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: transport.TLSClientConfig.RootCAs, ServerName: "example.com"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx, still{}) }()
+	<-alive
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+	s.playing.Wait()
 }

@@ -118,7 +118,7 @@ var (
 	refresh  = chat.Button{ID: "ct:t8v4b:refresh", Label: "Refresh now"}
 )
 
-func event(what, why, who string, at int64, n string) chat.Item {
+func failure(what, why, who string, at int64, n string) chat.Item {
 	return chat.Item{
 		Text:   chat.Texts("❌ ", chat.B(what), ": "+why),
 		Note:   chat.Texts(who+" · ", chat.At(time.Unix(at, 0), chat.Age)),
@@ -253,10 +253,10 @@ var screens = map[string]chat.Surface{
 			{Mark: "❌", Label: "Error — 4", Value: "ev:error"},
 		}}},
 		chat.Para{Text: chat.Texts(chat.B("Showing: Error"), " · 4 of 48")},
-		event("Start failed", "CT is locked (backup)", "Ana", 1795443953, "1"),
-		event("Service scan failed", "SSH login refused for root", "pvechat", 1795433515, "2"),
-		event("Backup failed", "storage 'nas' is not online", "root@pam, in Proxmox", 1795354215, "3"),
-		event("Snapshot failed", "@everyone *no space left* on device", "Ben", 1795174215, "4"),
+		failure("Start failed", "CT is locked (backup)", "Ana", 1795443953, "1"),
+		failure("Service scan failed", "SSH login refused for root", "pvechat", 1795433515, "2"),
+		failure("Backup failed", "storage 'nas' is not online", "root@pam, in Proxmox", 1795354215, "3"),
+		failure("Snapshot failed", "@everyone *no space left* on device", "Ben", 1795174215, "4"),
 		chat.Divider{},
 		chat.Controls{ID: "act", Buttons: []chat.Button{{ID: "ct:t8v4b:ev:all", Label: "Show all"}, refresh}},
 		live,

@@ -25,11 +25,11 @@ import (
 // for each channel, by a number that Discord keeps to itself; others measured
 // three in six seconds.
 const (
-	requestEvery = time.Second / 40
-	requestBurst = 20
-	oldEditEvery = 2100 * time.Millisecond
-	oldEditBurst = 3
-	oldEditAge   = time.Hour
+	requests      = 45
+	requestsIn    = time.Second
+	oldEdits      = 3
+	oldEditsIn    = 6100 * time.Millisecond
+	oldEditsAfter = time.Hour
 
 	patience = 3 * time.Second // a longer wait is an error for the caller to plan with
 )
@@ -133,7 +133,7 @@ func (a *Adapter) bucket(ctx context.Context, r request) (*discordgo.Bucket, err
 		b.Lock()
 		return b, nil
 	}
-	if err := a.pace.wait(ctx, "", requestEvery, requestBurst); err != nil {
+	if err := a.pace.wait(ctx, "", requests, requestsIn); err != nil {
 		return nil, err
 	}
 	b := a.rest.Ratelimiter.GetBucket(r.method + " " + r.bucket)
@@ -275,38 +275,40 @@ func limited(resp *http.Response) {
 	resp.ContentLength = int64(len(body))
 }
 
-// A pacer spaces what happens under one key.
+// A pacer keeps what happens under a key to so many in any span of time.
 type pacer struct {
-	mu   sync.Mutex
-	next map[string]time.Time // when the key's burst would be all used up and paid back
+	mu    sync.Mutex
+	turns map[string][]time.Time // of late, and to come
 }
 
-// wait waits for the key's turn: a burst at once, then one each every. A turn
-// too far away is an error instead.
-func (p *pacer) wait(ctx context.Context, key string, every time.Duration, burst int) error {
-	p.mu.Lock()
-	if p.next == nil {
-		p.next = map[string]time.Time{}
-	}
+// wait waits for the key's next turn, of most within any span. A turn too far
+// away is an error instead.
+func (p *pacer) wait(ctx context.Context, key string, most int, span time.Duration) error {
 	now := time.Now()
-	for k, t := range p.next { // nothing is owed there any more
-		if t.Before(now) {
-			delete(p.next, k)
-		}
+	turn, err := p.turn(now, key, most, span)
+	if err != nil {
+		return err
 	}
-	paid := p.next[key]
-	if paid.Before(now) {
-		paid = now
-	}
-	turn := paid.Add(every - time.Duration(burst)*every)
-	if wait := turn.Sub(now); wait > patience {
-		p.mu.Unlock()
-		return &chat.RateLimitedError{RetryAfter: wait}
-	}
-	p.next[key] = paid.Add(every)
-	p.mu.Unlock()
-	if !sleep(ctx, turn.Sub(now)) {
+	if turn.After(now) && !sleep(ctx, turn.Sub(now)) {
 		return ctx.Err()
 	}
 	return nil
+}
+
+func (p *pacer) turn(now time.Time, key string, most int, span time.Duration) (time.Time, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.turns == nil {
+		p.turns = map[string][]time.Time{}
+	}
+	late := slices.DeleteFunc(p.turns[key], func(t time.Time) bool { return now.Sub(t) >= span })
+	turn := now
+	if n := len(late); n >= most {
+		turn = late[n-most].Add(span)
+	}
+	if turn.Sub(now) > patience {
+		return turn, &chat.RateLimitedError{RetryAfter: turn.Sub(now)}
+	}
+	p.turns[key] = append(late, turn)
+	return turn, nil
 }

@@ -91,8 +91,8 @@ func (a *Adapter) Update(ctx context.Context, at chat.Ref, s chat.Surface) error
 	if err != nil {
 		return err
 	}
-	if r.bucket != "" && a.now().Sub(sentAt(at.ID)) > oldEditAge {
-		if err := a.pace.wait(ctx, at.Channel, oldEditEvery, oldEditBurst); err != nil {
+	if r.bucket != "" && a.now().Sub(sentAt(at.ID)) > oldEditsAfter {
+		if err := a.pace.wait(ctx, at.Channel, oldEdits, oldEditsIn); err != nil {
 			return fmt.Errorf("discord: old message in channel %s: %w", at.Channel, err)
 		}
 	}
