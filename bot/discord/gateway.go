@@ -44,8 +44,8 @@ func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 	if err != nil {
 		return err
 	}
-	defer r.work.Wait()
 	defer a.client.CloseIdleConnections()
+	defer r.work.Wait()
 
 	var wait backoff
 	for {
