@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -15,6 +16,7 @@ import (
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/storage"
+	"github.com/pvechat/pvechat/storage/storagetest"
 )
 
 const (
@@ -207,6 +209,12 @@ func TestAForcedStopSupersedesOneJob(t *testing.T) {
 			}
 		}
 
+		free, err := db.CreateJob(ctx, start108("free"), hour, other.ID)
+		must(t, err)
+		if diff := cmp.Diff(other, readJob(t, db, other.ID)); diff != "" {
+			t.Errorf("a job of another container was superseded by %s:\n%s", free.ID, diff)
+		}
+
 		// Of many at once, one does.
 		var wg sync.WaitGroup
 		var won atomic.Int64
@@ -301,6 +309,24 @@ func TestALeaseThatIsRenewedIsNotTakenOver(t *testing.T) {
 		must(t, db.RenewJob(t.Context(), j.ID, 1, hour))
 		if _, found, err := db.ClaimJob(t.Context(), "b", hour); err != nil || found {
 			t.Errorf("claimed: %v, %v", found, err)
+		}
+	})
+}
+
+func TestSQLiteReckonsWithTheClockOfItsProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		db := storagetest.Open(t)
+		j := create(t, db, "c", time.Minute)
+		if want := time.Now().UTC(); !j.CreatedAt.Equal(want) || !j.LeaseUntil.Equal(want.Add(time.Minute)) {
+			t.Errorf("created at %s with a lease until %s, at %s", j.CreatedAt, j.LeaseUntil, want)
+		}
+		time.Sleep(time.Minute - time.Microsecond)
+		if _, found, err := db.ClaimJob(t.Context(), "b", hour); err != nil || found {
+			t.Errorf("claimed before the lease ended: %v, %v", found, err)
+		}
+		time.Sleep(time.Microsecond)
+		if _, found, err := db.ClaimJob(t.Context(), "b", hour); err != nil || !found {
+			t.Errorf("not claimed when the lease ended: %v, %v", found, err)
 		}
 	})
 }

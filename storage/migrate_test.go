@@ -554,14 +554,16 @@ func TestD6AFailedMigrationLeavesNothingAndIsTold(t *testing.T) {
 	})
 }
 
-// afterCommit is a bun hook that does something right after the first commit
-// of a migration.
-type afterCommit struct{ do func() }
+// after is a bun hook that does something after each query with some text.
+type after struct {
+	text string
+	do   func()
+}
 
-func (afterCommit) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
+func (after) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context { return ctx }
 
-func (h afterCommit) AfterQuery(_ context.Context, e *bun.QueryEvent) {
-	if e.Query == "COMMIT" {
+func (h after) AfterQuery(_ context.Context, e *bun.QueryEvent) {
+	if strings.Contains(e.Query, h.text) {
 		h.do()
 	}
 }
@@ -578,7 +580,7 @@ func TestD6AProcessThatDiesAfterTheCommitHasApplied(t *testing.T) {
 			ctx, die := context.WithCancel(t.Context())
 			defer die()
 			commits := 0
-			db.Hook(afterCommit{func() {
+			db.Hook(after{"COMMIT", func() {
 				if commits++; commits == 2 {
 					die()
 				}
@@ -664,6 +666,27 @@ func TestD7OfManyThatStartAtOnceOneMigrates(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestWhoeverLooksWhileAnotherMigratesSeesBeforeOrAfter(t *testing.T) {
+	forEachURL(t, func(t *testing.T, e storagetest.Engine) {
+		url := e.URL(t)
+		two := describeNext(t, e, withNext(t, e, "ALTER TABLE containers ADD COLUMN note text;"))
+		must(t, start(t, url, storage.Files, true))
+		reader, err := storage.OpenFiles(t.Context(), storage.Config{URL: url, ReadOnly: true}, two)
+		must(t, err)
+		defer func() { must(t, reader.Close()) }()
+		var once sync.Once
+		reader.Hook(after{" AS identity", func() { // it has looked at the columns
+			once.Do(func() { must(t, start(t, url, two, true)) })
+		}})
+		if s := status(t, reader); !slices.Equal(s.Pending, []string{next}) || len(s.Drift) > 0 {
+			t.Errorf("pending %q, drift %q", s.Pending, drift(s))
+		}
+		if s := status(t, reader); len(s.Pending) > 0 || len(s.Drift) > 0 {
+			t.Errorf("afterwards: pending %q, drift %q", s.Pending, drift(s))
+		}
+	})
 }
 
 func TestD11DriftWhileRunningIsSeen(t *testing.T) {

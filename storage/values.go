@@ -8,13 +8,13 @@ import (
 )
 
 // text is a string in a NOT NULL column. PostgreSQL takes neither NUL bytes
-// nor invalid UTF-8, and names from Proxmox and from people may hold both.
+// nor invalid UTF-8, and names from Proxmox and from people may hold both. bun
+// mends the latter, but refuses the former.
 type text string
 
 // Value is the string as it can be stored.
 func (t text) Value() (driver.Value, error) {
-	s := strings.ToValidUTF8(string(t), "\uFFFD")
-	return strings.ReplaceAll(s, "\x00", "\uFFFD"), nil
+	return strings.ReplaceAll(string(t), "\x00", "\uFFFD"), nil
 }
 
 // nullText is a string whose absence is NULL in the database and "" in Go.
