@@ -121,7 +121,7 @@ func open(ctx context.Context, c Config, files fs.FS) (_ *DB, err error) {
 		db.engine = sqlite{}
 		pool, dialect, db.lock, err = openSQLite(ctx, rest, c)
 	default:
-		return nil, errors.New("storage: the database's URL must begin with postgres:// or sqlite:")
+		return nil, errors.New("storage: the database's URL is neither postgres://… nor sqlite:PATH")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w", err)

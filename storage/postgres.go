@@ -72,7 +72,7 @@ func (postgres) exclusively(ctx context.Context, db *bun.DB, log *slog.Logger, f
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // back to the pool
 
 	var free bool
 	if err := conn.QueryRowContext(ctx, fmt.Sprintf("SELECT pg_try_advisory_lock(%d)", migrating)).Scan(&free); err != nil {
