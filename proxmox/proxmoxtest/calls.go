@@ -188,7 +188,7 @@ func (s *Server) reach(name string) error {
 	if n == nil {
 		return die("hostname lookup '%s' failed - failed to get address info for: %s: Name or service not known", name, name)
 	}
-	if !n.online {
+	if !n.Online {
 		return &apiError{status: 595, message: "No route to host", bare: true, delay: s.scaled(deadNodeDelay)}
 	}
 	return nil

@@ -15,12 +15,12 @@ type Node struct {
 	Memory, MemUsed int64
 	Disk, DiskUsed  int64 // of its root file system
 	Uptime          time.Duration
+	Online          bool // see SetNode, which alone changes it
 }
 
 type node struct {
 	Node
 	id      int
-	online  bool
 	started time.Time
 	assumed bool // it is there because nobody named a node yet
 }
@@ -42,8 +42,8 @@ func (s *Server) addNode(name string) {
 		delete(s.nodeStats, s.nodes[0].Name)
 		s.nodes = nil
 	}
-	n := &node{id: len(s.nodes) + 1, online: true, Node: Node{
-		Name: name, Cores: 8, CPU: 0.11, Memory: 32 << 30, MemUsed: 12 << 30, Disk: 94 << 30, DiskUsed: 20 << 30,
+	n := &node{id: len(s.nodes) + 1, Node: Node{
+		Name: name, Online: true, Cores: 8, CPU: 0.11, Memory: 32 << 30, MemUsed: 12 << 30, Disk: 94 << 30, DiskUsed: 20 << 30,
 	}}
 	n.started = s.now().Add(-10 * 24 * time.Hour)
 	s.nodes = append(s.nodes, n)
@@ -71,7 +71,7 @@ func (s *Server) UpdateNode(name string, change func(*Node)) {
 	after := n.Node
 	after.Uptime = now.Sub(n.started)
 	change(&after)
-	after.Name = name
+	after.Name, after.Online = name, n.Online
 	n.Node, n.started = after, now.Add(-after.Uptime)
 	s.touch()
 }
@@ -83,8 +83,20 @@ func (s *Server) SetNode(name string, online bool) {
 	s.lock()
 	defer s.mu.Unlock()
 	s.addNode(name)
-	s.node(name).online = online
+	s.node(name).Online = online
 	s.touch()
+}
+
+// Nodes returns the nodes as they are now, in the order in which they were added.
+func (s *Server) Nodes() []Node {
+	s.lock()
+	defer s.mu.Unlock()
+	out := make([]Node, len(s.nodes))
+	for i, n := range s.nodes {
+		out[i] = n.Node
+		out[i].Uptime = s.now().Sub(n.started)
+	}
+	return out
 }
 
 // Quorum overrides whether the cluster has a quorum. Until then more than half of the nodes must be online.
@@ -101,7 +113,7 @@ func (s *Server) quorate() bool {
 	}
 	online := 0
 	for _, n := range s.nodes {
-		online += oneIf(n.online)
+		online += oneIf(n.Online)
 	}
 	return 2*online > len(s.nodes)
 }
@@ -124,7 +136,7 @@ func (s *Server) node(name string) *node {
 // local is the node that answers: the first that is online.
 func (s *Server) local() string {
 	for _, n := range s.nodes {
-		if n.online {
+		if n.Online {
 			return n.Name
 		}
 	}
@@ -146,7 +158,7 @@ func (s *Server) getClusterStatus(*request) (any, error) {
 	for i, n := range s.nodes {
 		rows = append(rows, map[string]any{
 			"type": "node", "id": "node/" + n.Name, "name": n.Name, "ip": "192.0.2." + itoa(11+i), "level": "",
-			"nodeid": n.id, "local": oneIf(n.Name == local), "online": oneIf(n.online),
+			"nodeid": n.id, "local": oneIf(n.Name == local), "online": oneIf(n.Online),
 		})
 	}
 	if len(rows) == 1 {
@@ -191,7 +203,7 @@ func (s *Server) getNodes(r *request) (any, error) {
 			row["level"] = ""
 			if s.may(r.who, "/nodes/"+n.Name, "Sys.Audit") {
 				row["maxcpu"], row["maxmem"], row["maxdisk"] = f.maxcpu, f.maxmem, f.maxdisk
-				if n.online {
+				if n.Online {
 					row["uptime"], row["cpu"], row["mem"], row["disk"] = f.uptime, f.cpu, f.mem, f.disk
 				}
 			}
@@ -205,7 +217,7 @@ func (s *Server) getNodes(r *request) (any, error) {
 }
 
 func (s *Server) nodeStatus(n *node) string {
-	if !n.online {
+	if !n.Online {
 		return "offline"
 	}
 	if _, known := s.nodeStats[n.Name]; !known {

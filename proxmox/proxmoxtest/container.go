@@ -141,6 +141,19 @@ func (s *Server) Container(vmid int) (Container, bool) {
 	return s.described(g), true
 }
 
+// Containers returns all containers as they are now, by VMID.
+func (s *Server) Containers() []Container {
+	s.lock()
+	defer s.mu.Unlock()
+	var out []Container
+	for _, vmid := range s.vmids() {
+		if g := s.guests[vmid]; g.kind == "lxc" {
+			out = append(out, s.described(g))
+		}
+	}
+	return out
+}
+
 func (s *Server) described(g *guest) Container {
 	c := cloned(g.Container)
 	c.Uptime = s.uptime(g, s.now())

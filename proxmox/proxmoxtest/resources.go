@@ -101,7 +101,7 @@ func (s *Server) pass(at time.Time) {
 	s.passes++
 	online := make(map[string]bool, len(s.nodes))
 	for _, n := range s.nodes {
-		if online[n.Name] = n.online; n.online {
+		if online[n.Name] = n.Online; n.Online {
 			s.reportNode(n, at)
 		}
 	}
@@ -125,12 +125,12 @@ func (s *Server) freshen() {
 	s.lastPass, s.passVersion = now, s.version
 	s.pass(now)
 	for _, n := range s.nodes {
-		if !n.online {
+		if !n.Online {
 			delete(s.nodeStats, n.Name)
 		}
 	}
 	for vmid, g := range s.guests {
-		if n := s.node(g.Node); n == nil || !n.online {
+		if n := s.node(g.Node); n == nil || !n.Online {
 			delete(s.stats, vmid)
 		}
 	}
@@ -302,7 +302,7 @@ func (s *Server) renderNode(o *object, who caller, n *node) {
 			o.int("maxcpu", int64(f.maxcpu))
 			o.int("maxmem", f.maxmem)
 			o.int("maxdisk", f.maxdisk)
-			if n.online {
+			if n.Online {
 				o.int("uptime", f.uptime)
 				o.num("cpu", f.cpu)
 				o.int("mem", f.mem)
@@ -310,7 +310,7 @@ func (s *Server) renderNode(o *object, who caller, n *node) {
 			}
 		}
 	}
-	if n.online {
+	if n.Online {
 		o.int("cgroup-mode", 2)
 	}
 	o.close()

@@ -165,6 +165,13 @@ func (s *Server) URL() string {
 	return "https://" + s.address
 }
 
+// Changes returns a channel that is closed at the next request, or change of the cluster. Take it before looking, then wait for it.
+func (s *Server) Changes() <-chan struct{} {
+	s.lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
 // lock takes the server's lock for reading or changing the cluster. The figures that were due before now are taken first, from the
 // state of then.
 func (s *Server) lock() {

@@ -59,6 +59,7 @@ func (s *Server) postMessage(c *call) (reply, error) {
 		return reply{}, err
 	}
 	s.add(m)
+	c.about = m.id
 	return okReply(s.messageObject(m)), nil
 }
 
@@ -81,6 +82,7 @@ func (s *Server) botMessage(c *call) (*message, error) {
 	if m == nil || m.ephemeralFor != "" {
 		return nil, errUnknownMessage
 	}
+	c.about = m.id
 	return m, nil
 }
 

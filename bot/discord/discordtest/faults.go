@@ -1,6 +1,8 @@
 package discordtest
 
 import (
+	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -56,10 +58,17 @@ func (f *faults) stall(method, path string) chan struct{} {
 }
 
 // RateLimit answers the next n requests that match ("PATCH /channels/") with
-// 429. Without a time in its body, a client has to choose one itself.
+// 429; n below 0 means all, and 0 takes back what was asked for this match.
+// Without a time in its body, a client has to choose one itself.
 func (s *Server) RateLimit(match string, n int, retryAfter time.Duration, withoutRetryAfter bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if n == 0 {
+		s.faults.rest = slices.DeleteFunc(s.faults.rest, func(f *restFault) bool {
+			return f.match == match && f.err.status == http.StatusTooManyRequests
+		})
+		return
+	}
 	s.faults.rest = append(s.faults.rest, &restFault{match, n, rateLimited(retryAfter, "user", false, !withoutRetryAfter)})
 }
 

@@ -128,6 +128,9 @@ func (s *Server) postCallback(c *call) (reply, error) {
 	if err := s.respond(it, c.body, c.files); err != nil {
 		return reply{}, err
 	}
+	if it.original != nil {
+		c.about = it.original.id
+	}
 	if c.URL.Query().Get("with_response") != "true" {
 		return noContent, nil
 	}
@@ -290,6 +293,7 @@ func (s *Server) tokenMessage(c *call) (*interaction, *message, error) {
 	if m == nil || s.channels[it.channel.id] == nil {
 		return nil, nil, errUnknownMessage
 	}
+	c.about = m.id
 	return it, m, nil
 }
 
@@ -349,6 +353,7 @@ func (s *Server) postFollowup(c *call) (reply, error) {
 	}
 	if it.deferred {
 		if m := it.channel.find(it.original.id); m != nil {
+			c.about = m.id
 			return s.editReply(c, it, m)
 		}
 	}
@@ -362,6 +367,7 @@ func (s *Server) postFollowup(c *call) (reply, error) {
 	}
 	m := s.addReply(it, d)
 	it.replies[m.id] = true
+	c.about = m.id
 	return okReply(s.messageObject(m)), nil
 }
 

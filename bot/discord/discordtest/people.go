@@ -149,6 +149,24 @@ func (s *Server) Choose(ctx context.Context, userID string, at At, customID stri
 	})
 }
 
+// Dismiss takes a private message away from the person who sees it, as "Dismiss
+// message" does. The application does not hear of it; what it does to the
+// message later finds none (10008).
+func (s *Server) Dismiss(userID string, at At) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch := s.channelFor(at.Channel, userID)
+	if ch == nil {
+		return fmt.Errorf("discordtest: %s does not see channel %s", userID, at.Channel)
+	}
+	if m := ch.find(at.Message); m == nil || m.ephemeralFor != userID {
+		return fmt.Errorf("discordtest: %s has no private message %s", userID, at.Message)
+	}
+	ch.remove(at.Message)
+	s.changed()
+	return nil
+}
+
 // use does something with an enabled control of a visible message.
 func (s *Server) use(ctx context.Context, userID string, at At, customID string, how func(object) (object, error)) (Outcome, error) {
 	return s.act(ctx, userID, at.Channel, func(u *user, ch *channel) (*interaction, object, error) {

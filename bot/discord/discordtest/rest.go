@@ -32,6 +32,8 @@ type Request struct {
 	Body   json.RawMessage // of a multipart body, its payload_json
 	Files  []string        // names of uploaded files
 
+	Message string // that it made, read, changed or deleted; empty where there is none
+
 	Status   int // 0 while there is no answer yet
 	Response json.RawMessage
 }
@@ -75,6 +77,7 @@ type call struct {
 	body  any // decoded
 	files []string
 	at    time.Time
+	about string // the message that it made, or is about
 }
 
 // form is the body as an object.
@@ -177,7 +180,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, to route) {
 
 	s.mu.Lock()
 	status, body := s.answer(c, to, readErr, w.Header())
-	log.Status, log.Response = status, body
+	log.Status, log.Response, log.Message = status, body, c.about
 	s.changed()
 	s.mu.Unlock()
 

@@ -40,7 +40,11 @@ func (r Request) Arg(name string) string {
 	return r.call.str(name)
 }
 
-// Requests returns every request of the bot so far, oldest first.
+// keptRequests bounds the memory of a demo that runs for weeks.
+const keptRequests = 10_000
+
+// Requests returns the requests of the bot, oldest first. Only the last 10,000
+// are kept.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -162,6 +166,9 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request, name string) *c
 	}}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.requests) >= keptRequests {
+		s.requests = slices.Delete(s.requests, 0, keptRequests/10)
+	}
 	s.requests = append(s.requests, c.req)
 	s.touch()
 	return c

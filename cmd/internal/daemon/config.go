@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,6 +96,10 @@ type SSHConfig struct {
 	Port           int    `yaml:"port"`
 	KeyFile        string `yaml:"key_file"`
 	KnownHostsFile string `yaml:"known_hosts_file"`
+
+	// Dial reaches a container; nil: the network. No file sets it: it is for
+	// programs whose containers are on no network.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `yaml:"-"`
 }
 
 // DatabaseConfig is where state lives.

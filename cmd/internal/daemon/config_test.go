@@ -131,6 +131,9 @@ func keys(t reflect.Type) []string {
 	}
 	for i := range t.NumField() {
 		f := t.Field(i)
+		if f.Tag.Get("yaml") == "-" {
+			continue // no file sets it
+		}
 		all = append(all, f.Tag.Get("yaml"))
 		all = append(all, keys(f.Type)...)
 	}

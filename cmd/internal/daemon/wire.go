@@ -65,7 +65,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 		d.clusters = append(d.clusters, client)
 		if s := c.SSH; s != nil {
 			d.guests[c.Name] = guest.New(guest.Config{
-				User: s.User, Port: s.Port, KeyFile: s.KeyFile, KnownHostsFile: s.KnownHostsFile, Log: log.With("cluster", c.Name),
+				User: s.User, Port: s.Port, KeyFile: s.KeyFile, KnownHostsFile: s.KnownHostsFile, Dial: s.Dial, Log: log.With("cluster", c.Name),
 			})
 		}
 	}
