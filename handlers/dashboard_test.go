@@ -43,8 +43,50 @@ func TestFilteringOpensAnOwnView(t *testing.T) {
 		t.Error("it changes the shared board")
 	}
 	says(t, p, "Showing: Stopped · 2 of 4")
-	if p.State != "b.stopped.1" {
+	if p.State != "b.stopped.worst.1" {
 		t.Errorf("the state is %q", p.State)
+	}
+}
+
+func TestSearchingAndSortingChangeTheOwnView(t *testing.T) {
+	w := newWorld(t)
+	list := w.typed("ana", "list")
+	form := w.do("ana", chat.Invocation{Kind: chat.Pressed, Action: "board:search", State: list.Now.(chat.Panel).State, InPanel: true}).Now.(chat.Form)
+	search := func(text string) chat.Panel {
+		a := w.do("ana", chat.Invocation{Kind: chat.Submitted, Action: form.ID, State: form.State, Values: map[string]string{"text": text}, InPanel: true})
+		if !a.InPlace {
+			t.Errorf("the view of %q is another one", text)
+		}
+		return a.Now.(chat.Panel)
+	}
+	says(t, search("W"), "Showing: All · w · 2 of 4")
+	says(t, search("tag:web"), "Showing: All · tag:web · 1 of 4")
+	says(t, search("node:pve1"), "4 of 4")
+	says(t, search("10"), "4 of 4")
+	says(t, search("<!channel>"), "No container matches channel")
+	says(t, search(""), "Showing: All · 4 of 4")
+
+	p := w.do("ana", chat.Invocation{Kind: chat.Pressed, Action: "board:filter", Value: "sort:vmid", State: search("w").State, InPanel: true}).Now.(chat.Panel)
+	says(t, p, "Showing: All · w · by VMID · 2 of 4")
+	if s := text(p); strings.Index(s, "web") > strings.Index(s, "wiki") {
+		t.Errorf("101 is not before 102:\n%s", s)
+	}
+	p = w.do("ana", chat.Invocation{Kind: chat.Pressed, Action: "board:all", State: p.State, InPanel: true}).Now.(chat.Panel)
+	says(t, p, "Showing: All · by VMID · 4 of 4")
+}
+
+func TestAChannelsBoardIsPutAndTakenAway(t *testing.T) {
+	w := newWorld(t)
+	m := w.typed("ana", "board", "what", "here", "show", "tag:web").Now.(chat.Message)
+	says(t, m, "Showing: All · tag:web · 1 of 4")
+	if !m.Public || strings.Contains(text(m), "wiki") {
+		t.Errorf("it is no board of the tag:\n%s", text(m))
+	}
+	says(t, w.typed("ana", "board", "what", "here", "show", "sleepy").Now, "It can show: all")
+	says(t, w.typed("ana", "board", "what", "remove").Now, "The board was taken away")
+	says(t, w.typed("ana", "board", "what", "remove").Now, "This channel has no board")
+	if b := w.typed("ben", "board", "what", "here"); b.Now.(chat.Panel).ID != "board" {
+		t.Error("a shared board would show the channel what he may not see")
 	}
 }
 

@@ -173,7 +173,7 @@ func (w *world) typed(person, command string, options ...string) chat.Answer {
 	for i := 0; i+1 < len(options); i += 2 {
 		opts[options[i]] = options[i+1]
 	}
-	return w.do(person, chat.Invocation{Kind: chat.Typed, Command: command, Options: opts})
+	return w.do(person, chat.Invocation{Kind: chat.Typed, Command: command, Options: opts, Channel: "C1"})
 }
 
 func (w *world) press(person, id string) chat.Answer {

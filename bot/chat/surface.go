@@ -31,7 +31,7 @@ const (
 //
 // State travels with every control of the surface and comes back in
 // [Invocation].State: a filter and a page, never a secret. It holds at most 40
-// characters of a-z, 0-9, '.', '-' and '_'.
+// characters of a-z, 0-9, '.', '-', '_' and ':'.
 type Message struct {
 	Public  bool   // to the channel; otherwise only the person who asked sees it
 	Summary string // the same facts in a sentence: notifications, screen readers

@@ -97,7 +97,7 @@ func emojiOf(mark string) *emoji {
 // that is full of emoji, and of the older blocks, which are not, the ones that
 // pvechat uses.
 func symbol(r rune) bool {
-	return r >= 0x1f300 && r <= 0x1faff || strings.ContainsRune("\u200d\ufe0f⏹⏳✅❌❓❔❗⚠▫⬛⬜", r)
+	return r >= 0x1f300 && r <= 0x1faff || strings.ContainsRune("\u200d\ufe0f⏹⏳↕✅❌❓❔❗⚠▫⬛⬜", r)
 }
 
 // linkable reports whether Discord takes u on a button.

@@ -179,6 +179,33 @@ func (l *Live) Post(ctx context.Context, ref chat.Ref, filter, look, by string) 
 	return nil
 }
 
+// Remove takes the board of a channel away, with its message, and reports
+// whether there was one.
+func (l *Live) Remove(ctx context.Context, name chat.PlatformName, channel string) (bool, error) {
+	p, ok := l.platforms[name]
+	if !ok {
+		return false, nil
+	}
+	boards, err := l.cfg.Store.Boards(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, b := range boards {
+		if b.Platform != name || b.Channel != channel {
+			continue
+		}
+		if err := l.cfg.Store.DropBoard(ctx, name, channel, b.Message); err != nil {
+			return false, err
+		}
+		ref := chat.Ref{Platform: name, Kind: chat.MessageRef, Channel: channel, ID: b.Message}
+		if err := p.Delete(ctx, ref); err != nil && !errors.Is(err, chat.ErrGone) {
+			l.cfg.Log.WarnContext(ctx, "the board that was taken away could not be deleted", "board", ref, "err", err)
+		}
+		return true, nil
+	}
+	return false, nil
+}
+
 // pass edits whatever is due on one platform.
 func (l *Live) pass(ctx context.Context, p *platform) {
 	p.mu.Lock()

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,28 +13,15 @@ import (
 	"github.com/pvechat/pvechat/bot/jobs"
 )
 
-// FilterAll shows every state.
-const FilterAll = "all"
-
-// Filters are the values of the filter select, in its order.
-func Filters() []string {
-	all := []string{FilterAll}
-	for _, st := range inventory.States {
-		all = append(all, string(st))
-	}
-	return all
-}
-
 // Board is what a list of containers is made of.
 type Board struct {
-	Fleet  *inventory.Snapshot
-	Busy   map[inventory.ID]jobs.Job
-	May    func(*inventory.Container) bool // nil: every container may be seen
-	Filter string
-	Page   int // from 1
-	Space  chat.Space
-	Every  time.Duration // between two checks
-	Now    time.Time
+	Fleet *inventory.Snapshot
+	Busy  map[inventory.ID]jobs.Job
+	May   func(*inventory.Container) bool // nil: every container may be seen
+	Query
+	Space chat.Space
+	Every time.Duration // between two checks
+	Now   time.Time
 
 	Changed   time.Time // shared: when it last looked different
 	Confirmed time.Time // shared: when it was last confirmed without a change; zero: not since
@@ -42,11 +30,12 @@ type Board struct {
 // page is the part of the fleet that is shown.
 type page struct {
 	rows        []*inventory.Container
-	counts      map[inventory.State]int
-	total       int // all that may be seen
-	match       int // of these, with the filter
-	first, last int // of the rows, from 1
-	number      int // of the page
+	counts      map[inventory.State]int // of what the search finds
+	total       int                     // all that may be seen
+	found       int                     // of these, with the search
+	match       int                     // of these, with the filter
+	first, last int                     // of the rows, from 1
+	number      int                     // of the page
 	more        bool
 	hot         []*inventory.Container // over 90 %
 	hotMore     int
@@ -62,21 +51,26 @@ func (b Board) busy(id inventory.ID) bool {
 func (b Board) page(size int) page {
 	size = max(size, 1)
 	p := page{counts: map[inventory.State]int{}, number: max(b.Page, 1)}
-	all := b.May == nil
-	if all {
+	finds := b.matcher()
+	if b.May == nil && finds == nil {
 		for _, st := range inventory.States {
 			p.counts[st] = b.Fleet.Count(st)
 			p.total += p.counts[st]
 		}
+		p.found = p.total
 	} else {
 		for c := range b.Fleet.WorstFirst() {
-			if b.May(c) {
+			if b.May != nil && !b.May(c) {
+				continue
+			}
+			p.total++
+			if finds == nil || finds(c) {
 				p.counts[c.State]++
-				p.total++
+				p.found++
 			}
 		}
 	}
-	p.match = p.total
+	p.match = p.found
 	if b.Filter != FilterAll {
 		p.match = p.counts[inventory.State(b.Filter)]
 	}
@@ -100,11 +94,22 @@ func (b Board) page(size int) page {
 	return p
 }
 
-// ordered yields what the filter and the rights leave, worst first: error,
+// ordered yields what the query and the rights leave. Worst first is: error,
 // unknown, creating, busy, running, stopped.
-func (b Board) ordered() func(func(*inventory.Container) bool) {
+func (b Board) ordered() iter.Seq[*inventory.Container] {
+	finds := b.matcher()
 	shown := func(c *inventory.Container) bool {
-		return (b.Filter == FilterAll || c.State == inventory.State(b.Filter)) && (b.May == nil || b.May(c))
+		return (b.Filter == FilterAll || c.State == inventory.State(b.Filter)) && (b.May == nil || b.May(c)) && (finds == nil || finds(c))
+	}
+	if by := sorts[b.Sort]; by != nil {
+		var list []*inventory.Container
+		for c := range b.Fleet.WorstFirst() {
+			if shown(c) {
+				list = append(list, c)
+			}
+		}
+		slices.SortFunc(list, by)
+		return slices.Values(list)
 	}
 	var busy []*inventory.Container
 	for id := range b.Busy {
@@ -112,9 +117,7 @@ func (b Board) ordered() func(func(*inventory.Container) bool) {
 			busy = append(busy, c)
 		}
 	}
-	slices.SortFunc(busy, func(x, y *inventory.Container) int {
-		return strings.Compare(x.DisplayName()+string(x.ID), y.DisplayName()+string(y.ID))
-	})
+	slices.SortFunc(busy, byName)
 	return func(yield func(*inventory.Container) bool) {
 		for _, st := range []inventory.State{inventory.Error, inventory.Unknown, inventory.Creating, "", inventory.Running, inventory.Stopped} {
 			list := b.Fleet.In(st)
@@ -153,6 +156,9 @@ func (b Board) Message() chat.Message {
 	p := b.page(b.Space.Board)
 	b.findHot(&p)
 	blocks := b.head(p)
+	if b.String() != FilterAll {
+		blocks = append(blocks, chat.Para{Text: b.showing(p)})
+	}
 	if !b.Space.ControlsFirst {
 		blocks = append(blocks, chat.Divider{})
 	}
@@ -173,7 +179,11 @@ func (b Board) Message() chat.Message {
 	}
 	c.Buttons = append(c.Buttons, chat.Button{ID: "board:refresh", Label: "Refresh now"})
 	blocks = append(blocks, c, chat.Note{Text: b.sharedFooter(p)})
-	return chat.Message{Public: true, Summary: b.summary(p), Tone: b.tone(p), Blocks: blocks}
+	m := chat.Message{Public: true, Summary: b.summary(p), Tone: b.tone(p), Blocks: blocks}
+	if b.String() != FilterAll {
+		m.State = b.state(onPanel)
+	}
+	return m
 }
 
 // Panel is one person's own view, which filters and pages in place.
@@ -182,9 +192,16 @@ func (b Board) Panel() chat.Panel {
 	p := b.page(b.Space.Panel)
 	return chat.Panel{
 		ID: "board", Title: "Containers", Close: "Close", Live: true, Tone: chat.Quiet,
-		State:  BoardState(b.Filter, p.number),
+		State:  b.at(p).state(onPanel),
 		Blocks: b.own(p, b.Space.ControlsFirst, nil),
 	}
+}
+
+// at is the query of the page that is shown, where another was asked for.
+func (b Board) at(p page) Query {
+	q := b.Query
+	q.Page = p.number
+	return q
 }
 
 // Home is the board for one person alone.
@@ -192,23 +209,19 @@ func (b Board) Home() chat.Home {
 	b.Filter = orAll(b.Filter)
 	p := b.page(b.Space.Home)
 	b.findHot(&p)
-	return chat.Home{State: BoardState(b.Filter, p.number), Blocks: b.own(p, true, b.head(p))}
+	return chat.Home{State: b.at(p).state(onHome), Blocks: b.own(p, true, b.head(p))}
 }
 
-// BoardState is the state of an own view: filter and page.
-func BoardState(filter string, page int) string { return "b." + filter + "." + strconv.Itoa(page) }
-
-// ParseBoardState reads it; what it cannot read is the first page of all.
-func ParseBoardState(s string) (filter string, page int) {
-	parts := strings.Split(s, ".")
-	if len(parts) != 3 || parts[0] != "b" || !slices.Contains(Filters(), parts[1]) {
-		return FilterAll, 1
+// SearchForm asks what to look for.
+func SearchForm(state string) chat.Form {
+	q, _ := QueryOf(state)
+	return chat.Form{
+		ID: "board:search", Title: "Search containers", State: state, Tone: chat.Neutral, Submit: "Search",
+		Inputs: []chat.Input{{
+			ID: "text", Label: "Name, number, tag or node", Hint: "tag:web and node:pve1 look there alone. Leave it empty to see all.",
+			Placeholder: "web", Value: q.Search, MaxLength: longestSearch, Optional: true,
+		}},
 	}
-	n, err := strconv.Atoi(parts[2])
-	if err != nil || n < 1 {
-		n = 1
-	}
-	return parts[1], n
 }
 
 func orAll(filter string) string {
@@ -221,7 +234,12 @@ func orAll(filter string) string {
 // own lays out a private list: controls where the surface opens.
 func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
 	sel := b.filterSelect(p)
-	c := chat.Controls{ID: "board:controls", Select: &sel, Buttons: []chat.Button{{ID: "board:refresh", Label: "Refresh now"}}}
+	for _, s := range sortWords {
+		sel.Options = append(sel.Options, chat.Choosable{Mark: "↕️", Label: s.label, Value: "sort:" + s.key})
+	}
+	c := chat.Controls{ID: "board:controls", Select: &sel, Buttons: []chat.Button{
+		{ID: "board:refresh", Label: "Refresh now"}, {ID: "board:search", Label: "Search…"},
+	}}
 	if p.number > 1 {
 		c.Buttons = append(c.Buttons, chat.Button{ID: "board:page:" + strconv.Itoa(p.number-1), Label: "Previous"})
 	}
@@ -229,7 +247,7 @@ func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
 		c.Buttons = append(c.Buttons, chat.Button{ID: "board:page:" + strconv.Itoa(p.number+1), Label: "Next"})
 	}
 	all := chat.Button{ID: "board:all", Label: "Show all"}
-	filtered := b.Filter != FilterAll
+	filtered := b.Filter != FilterAll || b.Search != ""
 	if filtered && !controlsFirst {
 		c.Buttons = append(c.Buttons, all)
 	}
@@ -241,9 +259,9 @@ func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
 	if len(head) == 0 {
 		blocks = append(blocks, b.stale()...)
 	}
-	showing := chat.Texts(chat.B("Showing: "+title(b.Filter)), fmt.Sprintf(" · %d of %d", p.match, p.total))
+	showing := b.showing(p)
 	switch {
-	case len(head) > 0 && !filtered:
+	case len(head) > 0 && !filtered && b.Sort == "":
 		blocks = append(blocks, chat.Divider{})
 	case filtered && controlsFirst && p.match > 0:
 		blocks = append(blocks, chat.Item{Text: showing, Button: &all})
@@ -254,7 +272,7 @@ func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
 		blocks = append(blocks, chat.Divider{})
 	}
 	if p.match == 0 && p.total > 0 {
-		it := chat.Item{Text: noMatch(b.Filter, p.total)}
+		it := chat.Item{Text: b.noMatch(p.total)}
 		if controlsFirst {
 			it.Button = &all
 		}
@@ -270,9 +288,22 @@ func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
 	return append(blocks, chat.Note{Text: chat.Texts(b.span(p), updated(b.Now, b.Every))})
 }
 
-func noMatch(filter string, total int) chat.Text {
-	is := "is " + filter
-	if filter == string(inventory.Error) {
+// showing says what of the fleet a list shows.
+func (b Board) showing(p page) chat.Text {
+	heading, rest := b.Query.showing()
+	return chat.Texts(chat.B(heading), fmt.Sprintf("%s · %d of %d", rest, p.match, p.total))
+}
+
+func (b Board) noMatch(total int) chat.Text {
+	if b.Search != "" {
+		kind := "container"
+		if b.Filter != FilterAll {
+			kind = b.Filter + " " + kind
+		}
+		return chat.Texts(chat.B("No "+kind+" matches "+b.Search), "\nNames, numbers, tags and nodes were searched.")
+	}
+	is := "is " + b.Filter
+	if b.Filter == string(inventory.Error) {
 		is = "is in error"
 	}
 	rest := fmt.Sprintf("All %d containers have another status.", total)
@@ -515,9 +546,7 @@ func (b Board) jump(p page) []chat.Block {
 		j.Placeholder = "Jump on this page; others: /pve show NAME"
 	}
 	rows = slices.Clone(rows)
-	slices.SortFunc(rows, func(x, y *inventory.Container) int {
-		return strings.Compare(strings.ToLower(x.DisplayName())+string(x.ID), strings.ToLower(y.DisplayName())+string(y.ID))
-	})
+	slices.SortFunc(rows, byName)
 	for _, c := range rows {
 		mark, word := marks[c.State], string(c.State)
 		if job, busy := b.Busy[c.ID]; busy {
@@ -532,7 +561,7 @@ func (b Board) jump(p page) []chat.Block {
 
 func (b Board) filterSelect(p page) chat.Select {
 	s := chat.Select{ID: "board:filter", Placeholder: "Filter", Selected: "filter:" + b.Filter}
-	s.Options = append(s.Options, chat.Choosable{Mark: "📋", Label: fmt.Sprintf("All — %d", p.total), Value: "filter:" + FilterAll})
+	s.Options = append(s.Options, chat.Choosable{Mark: "📋", Label: fmt.Sprintf("All — %d", p.found), Value: "filter:" + FilterAll})
 	for _, st := range inventory.States {
 		s.Options = append(s.Options, chat.Choosable{
 			Mark: marks[st], Label: fmt.Sprintf("%s — %d", title(string(st)), p.counts[st]), Value: "filter:" + string(st),

@@ -168,6 +168,11 @@ func CannotPost() chat.Message {
 		chat.Button{ID: "board:more", Label: "Open my view"})
 }
 
+// BoardRemoved says that a channel has no board any more.
+func BoardRemoved() chat.Message {
+	return Refused("The board was taken away.", "Your own view is at /pve list, and a board comes back with /pve board here.")
+}
+
 // NotNow says why an action makes no sense in the container's state.
 func NotNow(c *inventory.Container, a jobs.Action, reason string) chat.Message {
 	head := fmt.Sprintf("%s: %s.", c.DisplayName(), reason)
