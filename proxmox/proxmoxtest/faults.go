@@ -1,6 +1,10 @@
 package proxmoxtest
 
-import "time"
+import (
+	"context"
+	"slices"
+	"time"
+)
 
 type faults struct {
 	down    bool
@@ -8,6 +12,7 @@ type faults struct {
 	latency time.Duration
 	fail    []*failure
 	cut     []*failure
+	frozen  []*Frozen
 }
 
 // failure is one rule of Fail or CutAfterBytes.
@@ -99,11 +104,75 @@ func (s *Server) CutAfterBytes(method, path string, bytes, times int) {
 	s.faults.cut = append(s.faults.cut, &failure{method: method, path: path, bytes: bytes, left: times})
 }
 
-// Recover ends all faults: those of Fail and CutAfterBytes, and Latency, Stall and Down. Nodes stay as they are.
+// Frozen is what [Server.Freeze] and [Server.FreezeAnswer] hold.
+type Frozen struct {
+	s            *Server
+	method, path string
+	carriedOut   bool
+	held         int
+	end          chan struct{}
+}
+
+// Freeze holds the requests of this method and path (a pattern as in [Server.Count]) before they are carried out. What is held when
+// it is released is dropped with its connection, and never carried out.
+func (s *Server) Freeze(method, path string) *Frozen { return s.freeze(method, path, false) }
+
+// FreezeAnswer carries the requests of this method and path out and holds their answers. What is held when it is released is lost.
+func (s *Server) FreezeAnswer(method, path string) *Frozen { return s.freeze(method, path, true) }
+
+func (s *Server) freeze(method, path string, carriedOut bool) *Frozen {
+	s.lock()
+	defer s.mu.Unlock()
+	f := &Frozen{s: s, method: method, path: path, carriedOut: carriedOut, end: make(chan struct{})}
+	s.faults.frozen = append(s.faults.frozen, f)
+	return f
+}
+
+// Await returns when a request is held.
+func (f *Frozen) Await(ctx context.Context) error {
+	return f.s.await(ctx, func() bool { return f.held > 0 })
+}
+
+// Release ends it.
+func (f *Frozen) Release() {
+	f.s.lock()
+	defer f.s.mu.Unlock()
+	if i := slices.Index(f.s.faults.frozen, f); i >= 0 {
+		f.s.faults.frozen = slices.Delete(f.s.faults.frozen, i, i+1)
+		close(f.end)
+	}
+}
+
+// hold reports whether a request may go on, which is at once where nothing holds it.
+func (s *Server) hold(method, path string, carriedOut bool) bool {
+	s.mu.Lock()
+	i := slices.IndexFunc(s.faults.frozen, func(f *Frozen) bool {
+		return f.carriedOut == carriedOut && matches(f.method, f.path, method, path)
+	})
+	if i < 0 {
+		s.mu.Unlock()
+		return true
+	}
+	f := s.faults.frozen[i]
+	f.held++
+	s.notify()
+	s.mu.Unlock()
+	select {
+	case <-f.end:
+	case <-s.done:
+	}
+	return false
+}
+
+// Recover ends all faults: those of Fail, CutAfterBytes, Freeze and FreezeAnswer, and Latency, Stall and Down. Nodes stay as they are.
 func (s *Server) Recover() {
 	s.lock()
 	s.faults.fail, s.faults.cut, s.faults.latency = nil, nil, 0
+	frozen := slices.Clone(s.faults.frozen)
 	s.mu.Unlock()
+	for _, f := range frozen {
+		f.Release()
+	}
 	s.Stall(false)
 	s.Down(false)
 }

@@ -185,3 +185,45 @@ func TestAWaitEndsWithItsContext(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestFreezeHoldsARequestBeforeItIsCarriedOutOrItsAnswerAfter(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		freeze func(s *proxmoxtest.Server, method, path string) *proxmoxtest.Frozen
+		tasks  int
+	}{
+		{"before", (*proxmoxtest.Server).Freeze, 0},
+		{"after", (*proxmoxtest.Server).FreezeAnswer, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l := start(t, proxmoxtest.Options{})
+			l.AddContainer(proxmoxtest.Container{VMID: 101})
+			l.AddContainer(proxmoxtest.Container{VMID: 102})
+			frozen := tt.freeze(l.Server, "POST", "/nodes/pve/lxc/101/status/*")
+			answered := make(chan error, 1)
+			go func() {
+				_, err := l.try("POST", "/nodes/pve/lxc/101/status/start")
+				answered <- err
+			}()
+			if err := frozen.Await(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if a, err := l.try("POST", "/nodes/pve/lxc/102/status/start"); err != nil || a.Status != 200 {
+				t.Errorf("another container's request: %+v, %v", a, err)
+			}
+			frozen.Release()
+			if err := <-answered; err == nil {
+				t.Error("the held request was answered")
+			}
+			n := 0
+			for _, task := range l.Tasks() {
+				if task.VMID == 101 {
+					n++
+				}
+			}
+			if n != tt.tasks {
+				t.Errorf("%d tasks, want %d", n, tt.tasks)
+			}
+		})
+	}
+}

@@ -253,7 +253,7 @@ func (s *Server) answer(req *http.Request) *response {
 	cutting := firstMatch(s.faults.cut, req.Method, path)
 	s.mu.Unlock()
 
-	if !s.stall() {
+	if !s.stall() || !s.hold(req.Method, path, false) {
 		return nil
 	}
 	if latency > 0 {
@@ -273,6 +273,9 @@ func (s *Server) answer(req *http.Request) *response {
 		res = s.failed(failing)
 	} else {
 		res = s.carryOut(req, format, path, record)
+	}
+	if !s.hold(req.Method, path, true) {
+		return nil
 	}
 	res.cut = -1
 	if cutting != nil {

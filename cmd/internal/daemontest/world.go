@@ -1,0 +1,243 @@
+// Package daemontest is the world around a running bot, for end-to-end tests:
+// a Proxmox cluster, a Slack workspace, a Discord guild, and people who type
+// and press there. The bot is the real one, with the real SDKs, in this
+// process or in one of its own; a test is written once for both platforms, in
+// the words that people read, and judges by what Proxmox was asked to do.
+package daemontest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pvechat/pvechat/bot/discord/discordtest"
+	"github.com/pvechat/pvechat/bot/slack/slacktest"
+	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
+)
+
+// Token is the bot's API token at the cluster.
+const Token = "pvechat@pve!bot"
+
+// Ops is the channel that is told of trouble. Everybody is in it, and acts
+// there unless [Person.In] says otherwise.
+const Ops = "ops"
+
+// Platform is where a person is.
+type Platform string
+
+// The platforms.
+const (
+	Slack   Platform = "slack"
+	Discord Platform = "discord"
+)
+
+// Platforms lists both.
+var Platforms = []Platform{Slack, Discord}
+
+// World is one cluster, one workspace, one guild, and the configuration of a
+// bot that serves them. Change its fields before the first bot starts.
+type World struct {
+	PVE     *proxmoxtest.Server
+	Slack   *slacktest.Server
+	Discord *discordtest.Server
+
+	Database string        // URL; default: a SQLite file of its own
+	Refresh  time.Duration // default: 1 s
+	Off      Platform      // the platform that is left out of the configuration
+
+	t        testing.TB
+	dir      string
+	people   []*Person
+	channels map[string]*channel
+	serial   int
+}
+
+type channel struct {
+	ids       map[Platform]string
+	botMember bool
+	private   bool
+	parent    string // of a thread
+}
+
+// New starts the simulators. A cluster without a Scale of its own is a hundred
+// times as fast as a real one.
+func New(t testing.TB, cluster proxmoxtest.Options) *World {
+	t.Helper()
+	if cluster.Scale == 0 {
+		cluster.Scale = 0.01
+	}
+	w := &World{
+		PVE: proxmoxtest.New(cluster), Slack: slacktest.New(slacktest.Options{}), Discord: discordtest.New(discordtest.Options{}),
+		Refresh: time.Second, t: t, dir: t.TempDir(), channels: map[string]*channel{},
+	}
+	w.Database = "sqlite:" + filepath.Join(w.dir, "pvechat.db")
+	w.PVE.Token(Token, "pve-secret", map[string][]string{"/": proxmoxtest.Administrator()})
+	w.PVE.AddNode("pve1")
+	for _, s := range []interface {
+		Start() error
+		Close()
+	}{w.PVE, w.Slack, w.Discord} {
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(s.Close)
+	}
+	w.AddChannel(Ops, true)
+	return w
+}
+
+// AddChannel adds a channel of that name to both platforms, with everybody in
+// it.
+func (w *World) AddChannel(name string, botMayPost bool) {
+	w.serial++
+	w.channels[name] = &channel{botMember: botMayPost, ids: map[Platform]string{
+		Slack: fmt.Sprintf("C0%07d", w.serial), Discord: fmt.Sprintf("5%018d", w.serial),
+	}}
+	w.Discord.AddChannel(w.channels[name].ids[Discord], name, botMayPost)
+	w.members(name)
+}
+
+// AddPrivateChannel adds a channel that only people see; the bot is no member.
+func (w *World) AddPrivateChannel(name string) {
+	w.AddChannel(name, false)
+	w.channels[name].private = true
+	w.Discord.KickBot(w.channels[name].ids[Discord])
+	w.members(name)
+}
+
+// AddThread adds a thread to a channel of Discord. Slack has no commands in
+// threads.
+func (w *World) AddThread(name, parent string) {
+	w.serial++
+	id := fmt.Sprintf("5%018d", w.serial)
+	w.channels[name] = &channel{ids: map[Platform]string{Discord: id}, parent: parent}
+	w.Discord.AddThread(id, name, w.channels[parent].ids[Discord])
+}
+
+// members puts everybody on Slack into a channel; on Discord they see them all.
+func (w *World) members(name string) {
+	ch := w.channels[name]
+	var ids []string
+	for _, p := range w.people {
+		if p.On == Slack {
+			ids = append(ids, p.ID)
+		}
+	}
+	w.Slack.AddChannel(ch.ids[Slack], name, ch.botMember, ids...)
+	if ch.private {
+		w.Slack.MakePrivate(ch.ids[Slack])
+	}
+}
+
+// Person adds somebody to a platform, with a role of the access rules: viewer,
+// operator, admin, or "" for none.
+func (w *World) Person(on Platform, name, role string) *Person {
+	p := &Person{Name: name, On: on, w: w, role: role, place: Ops}
+	n := len(w.people) + 1
+	switch on {
+	case Slack:
+		p.ID = fmt.Sprintf("U0%07d", n)
+		w.Slack.AddUser(p.ID, name)
+		p.client = &slackClient{w.Slack}
+	case Discord:
+		p.ID = fmt.Sprintf("1%018d", n)
+		w.Discord.AddUser(p.ID, name)
+		p.client = &discordClient{w.Discord}
+	}
+	w.people = append(w.people, p)
+	for name, ch := range w.channels {
+		if ch.parent == "" && on == Slack {
+			w.members(name)
+		}
+	}
+	return p
+}
+
+// Config writes the configuration of one bot and returns its file.
+func (w *World) Config() string {
+	w.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "log: {format: text}\n")
+	if w.Off != Slack {
+		fmt.Fprintf(&b, "slack: {bot_token: xoxb-test, app_token: xapp-test, api_url: %q}\n", w.Slack.APIURL())
+	}
+	if w.Off != Discord {
+		fmt.Fprintf(&b, "discord: {bot_token: test-token, application_id: \"3000000000000000003\", guild_ids: [\"4000000000000000004\"], api_url: %q}\n", w.Discord.URL())
+	}
+	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, fingerprints: [%q]}\n", w.PVE.URL(), Token, w.PVE.Fingerprint())
+	fmt.Fprintf(&b, "database: {url: %q}\nrefresh: {every: %s}\nhttp: {listen: \"127.0.0.1:0\"}\n", w.Database, w.Refresh)
+	fmt.Fprintf(&b, "channels: {ops: {slack: %s, discord: %q}}\naccess:\n", w.channels[Ops].ids[Slack], w.channels[Ops].ids[Discord])
+	for _, p := range w.people {
+		if p.role != "" && p.On != w.Off {
+			fmt.Fprintf(&b, "  - {role: %s, %s: {users: [%q]}}\n", p.role, p.On, p.ID)
+		}
+	}
+	w.serial++
+	file := filepath.Join(w.dir, "config-"+strconv.Itoa(w.serial)+".yaml")
+	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	return file
+}
+
+// Patience is a context for whatever a test waits for.
+func (w *World) Patience() context.Context {
+	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	w.t.Cleanup(cancel)
+	return ctx
+}
+
+// Sent lists what the bot asked Proxmox to change about a container: method
+// and path below it, in order, whatever the answer was.
+func (w *World) Sent(vmid int) []string {
+	var sent []string
+	for _, r := range w.PVE.Requests() {
+		_, rest, ok := strings.Cut(r.Path, "/lxc/"+strconv.Itoa(vmid))
+		if ok && r.Method != "GET" && (rest == "" || rest[0] == '/') {
+			sent = append(sent, r.Method+" "+rest)
+		}
+	}
+	return sent
+}
+
+// Tasks lists the types of the tasks that the bot's token started on a
+// container, oldest first.
+func (w *World) Tasks(vmid int) []string {
+	var types []string
+	for _, t := range w.PVE.Tasks() {
+		if t.VMID == vmid && t.User == Token {
+			types = append(types, t.Type)
+		}
+	}
+	return types
+}
+
+// Ended waits until a task of the bot on a container has ended, and returns it.
+func (w *World) Ended(typ string, vmid int) proxmoxtest.Task {
+	w.t.Helper()
+	task, err := w.PVE.AwaitTask(w.Patience(), func(t proxmoxtest.Task) bool { return t.Type == typ && t.VMID == vmid && !t.End.IsZero() })
+	if err != nil {
+		w.t.Fatalf("no task %s of %d has ended: %v", typ, vmid, err)
+	}
+	return task
+}
+
+// Correct fails the test where the bot did something to a simulator that no
+// correct bot does.
+func (w *World) Correct() {
+	w.t.Helper()
+	if bad := w.PVE.Unexpected(); len(bad) > 0 {
+		w.t.Errorf("unexpected requests to Proxmox: %+v", bad)
+	}
+	if bad := w.Slack.Unexpected(); len(bad) > 0 {
+		w.t.Errorf("unexpected requests to Slack: %+v", bad)
+	}
+	if bad := w.Discord.Unexpected(); len(bad) > 0 {
+		w.t.Errorf("unexpected requests to Discord: %+v", bad)
+	}
+}
