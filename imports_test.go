@@ -15,11 +15,13 @@ var allowed = []struct {
 	may  []string
 }{
 	{"bot/chat", nil},
+	{"bot/chat/wire", nil},
+	{"bot/chat/pace", []string{"bot/chat"}},
 	{"bot/slack/slacktest", nil},
 	{"bot/discord/discordtest", nil},
 	{"proxmox/proxmoxtest", nil},
-	{"bot/slack", []string{"bot/chat"}},
-	{"bot/discord", []string{"bot/chat"}},
+	{"bot/slack", []string{"bot/chat", "bot/chat/pace", "bot/chat/wire"}},
+	{"bot/discord", []string{"bot/chat", "bot/chat/pace", "bot/chat/wire"}},
 	{"proxmox/guest", []string{"proxmox/guest"}},
 	{"proxmox", nil},
 	{"bot/access", []string{"bot/chat"}},

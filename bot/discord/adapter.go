@@ -3,7 +3,7 @@
 //
 // It stands on discordgo for the gateway and for REST. What discordgo v0.29 does
 // badly is kept away from it: the gateway's messages that make it hang or
-// identify in a loop never reach it (wire.go), it never reconnects by itself
+// identify in a loop never reach it (relay.go), it never reconnects by itself
 // (gateway.go), and it never retries or waits on its own (rest.go).
 package discord
 

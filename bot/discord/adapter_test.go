@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
 
@@ -97,13 +98,13 @@ func (s *scene) last() chat.Invocation {
 // the options. Everything ends with the test.
 func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) chat.Answer, how ...func(*discordtest.Options, *Config)) *scene {
 	t.Helper()
-	net := newMemory()
+	net := wiretest.New()
 	// A bubble's clock begins before the time of Discord's ids.
 	now := func() time.Time { return time.Now().AddDate(26, 10, 22) }
 	opts := discordtest.Options{BotToken: canary, Listener: net, Now: now}
 	cfg := Config{
 		BotToken: canary, ApplicationID: "3000000000000000003", GuildIDs: []string{"4000000000000000004"},
-		Transport: &http.Transport{DialContext: net.dial}, Dialer: &websocket.Dialer{NetDialContext: net.dial},
+		Transport: &http.Transport{DialContext: net.Dial}, Dialer: &websocket.Dialer{NetDialContext: net.Dial},
 		Now: now,
 	}
 	s := &scene{t: t, play: play, logs: &notebook{}}

@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/wire"
 )
 
 // Waiting between connections. Discord resets the token of a bot that
@@ -143,14 +144,14 @@ func (r *running) check(wanted []command) error {
 func (r *running) connect() error {
 	ctx, end := context.WithCancelCause(r.ctx)
 	defer end(nil)
-	w := &wire{dialer: r.cfg.Dialer, end: end}
-	defer w.work.Wait()
+	w := &wire.Wire{Dialer: r.cfg.Dialer, Relay: relay, End: func(err error) { end(scrubbed("gateway", err)) }}
+	defer w.Wait()
 
 	s, err := r.session(&http.Client{Transport: bound{ctx, r.client.Transport}})
 	if err != nil {
 		return err
 	}
-	s.Dialer = w.plug(ctx)
+	s.Dialer = w.Plug(ctx)
 
 	// discordgo calls these while it reads, and under its own lock.
 	late := time.AfterFunc(openWithin, func() { end(errSilent) })

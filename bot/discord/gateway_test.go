@@ -17,6 +17,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 )
 
 // A stage is a Discord that does to the gateway what a test says, in memory and
@@ -176,7 +177,7 @@ func (s *stage) perform(t *testing.T, h chat.Handler, act func(a *Adapter)) (res
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s.t = t
-		net := newMemory()
+		net := wiretest.New()
 		server := &http.Server{Handler: s}
 		var work sync.WaitGroup
 		work.Go(func() { _ = server.Serve(net) })
@@ -185,7 +186,7 @@ func (s *stage) perform(t *testing.T, h chat.Handler, act func(a *Adapter)) (res
 
 		a, err := New(Config{
 			BotToken: canary, ApplicationID: "3", APIURL: "http://discord.invalid",
-			Transport: &http.Transport{DialContext: net.dial}, Dialer: &websocket.Dialer{NetDialContext: net.dial},
+			Transport: &http.Transport{DialContext: net.Dial}, Dialer: &websocket.Dialer{NetDialContext: net.Dial},
 		})
 		if err != nil {
 			t.Fatal(err)

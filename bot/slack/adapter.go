@@ -76,7 +76,7 @@ type Config struct {
 	Connections int
 
 	HTTPClient *http.Client      // default: one with a timeout of 10 s
-	Dialer     *websocket.Dialer // default: the SDK's
+	Dialer     *websocket.Dialer // default: websocket.DefaultDialer
 	Log        *slog.Logger      // default: none
 	Now        func() time.Time  // default time.Now
 }
@@ -89,6 +89,7 @@ type Adapter struct {
 	answers answers
 	groups  groups
 	stagger time.Duration // between the starts of two connections
+	suspect chan struct{} // the bot token was refused
 
 	mu     sync.Mutex
 	health chat.Health
@@ -118,6 +119,9 @@ func New(c Config) (*Adapter, error) {
 	if c.HTTPClient == nil {
 		c.HTTPClient = &http.Client{Timeout: requestTimeout}
 	}
+	if c.Dialer == nil {
+		c.Dialer = websocket.DefaultDialer
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -135,8 +139,9 @@ func New(c Config) (*Adapter, error) {
 		limits:  newLimits(),
 		answers: answers{now: c.Now},
 		groups:  groups{wanted: c.Groups},
-		stagger: 5 * time.Second,
+		stagger: 15 * time.Second,
 		health:  chat.Health{Detail: "not started"},
+		suspect: make(chan struct{}, 1),
 		open:    map[int]bool{},
 	}, nil
 }
@@ -164,6 +169,9 @@ func (a *Adapter) Health() chat.Health {
 	defer a.mu.Unlock()
 	return a.health
 }
+
+// none is no connection: what is reported of it is why there is none.
+const none = -1
 
 // report notes the state of a connection.
 func (a *Adapter) report(connection int, open bool, detail string) {
@@ -195,7 +203,8 @@ func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 		var wg sync.WaitGroup
 		a.groups.refresh(running, a)
 		wg.Go(func() { a.groups.run(running, a) })
-		s := &socket{a: a, h: h, wg: &wg}
+		wg.Go(func() { stop(a.guard(running)) })
+		s := &socket{a: a, h: h, wg: &wg, began: map[int]time.Time{}}
 		for i := range a.config.Connections {
 			wg.Go(func() {
 				if err := s.run(running, i); err != nil {
@@ -234,9 +243,24 @@ func (a *Adapter) authenticate(ctx context.Context) error {
 			return fmt.Errorf("slack: slack.bot_token %s: %w", why, err)
 		}
 		a.config.Log.WarnContext(ctx, "slack does not answer", "err", err, "again_in", wait)
-		a.report(0, false, err.Error())
+		a.report(none, false, err.Error())
 		if err := sleep(ctx, wait); err != nil {
 			return err
+		}
+	}
+}
+
+// guard tries the bot token whenever Slack has refused it somewhere. It returns
+// an error when Slack refuses it again, nil when ctx ends.
+func (a *Adapter) guard(ctx context.Context) error {
+	for {
+		select {
+		case <-a.suspect:
+			if err := a.authenticate(ctx); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -117,7 +118,14 @@ func (a *Adapter) call(ctx context.Context, method, channel string, do func() er
 	if err := a.limits.wait(ctx, method, channel); err != nil {
 		return fmt.Errorf("slack: %s: %w", method, err)
 	}
-	return apiError(method, do())
+	err := apiError(method, do())
+	if tokenLost(err) {
+		select {
+		case a.suspect <- struct{}{}:
+		default: // it is being tried already
+		}
+	}
+	return err
 }
 
 // errTrigger means that a view cannot be opened by this act any more.
@@ -148,11 +156,6 @@ var kinds = map[string]error{
 	"access_denied":          chat.ErrForbidden,
 	"not_allowed_token_type": chat.ErrForbidden,
 	"missing_scope":          chat.ErrForbidden,
-	"invalid_auth":           chat.ErrForbidden,
-	"not_authed":             chat.ErrForbidden,
-	"account_inactive":       chat.ErrForbidden,
-	"token_revoked":          chat.ErrForbidden,
-	"token_expired":          chat.ErrForbidden,
 
 	"expired_trigger_id":   errTrigger,
 	"trigger_expired":      errTrigger,
@@ -228,20 +231,30 @@ func rateLimited(method string, after time.Duration) error {
 	return fmt.Errorf("slack: %s: %w", method, &chat.RateLimitedError{RetryAfter: after})
 }
 
+// lost are the codes with which Slack refuses a token for good.
+var lost = []string{
+	"invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "org_login_required", "team_access_not_granted",
+}
+
+// tokenLost reports whether Slack refuses the token that a call was made with.
+func tokenLost(err error) bool {
+	e, ok := errors.AsType[*codeError](err)
+	return ok && slices.Contains(lost, e.code)
+}
+
 // tokenRefused says what is wrong with the token that a call was made with;
 // empty where it is not the token.
 func tokenRefused(err error) string {
-	e, ok := errors.AsType[*codeError](err)
-	if !ok {
-		return ""
-	}
-	switch e.code {
-	case "invalid_auth", "not_authed", "account_inactive", "token_revoked", "token_expired", "org_login_required", "team_access_not_granted":
+	if tokenLost(err) {
 		return "is refused"
-	case "not_allowed_token_type":
-		return "is a token of another kind"
-	case "missing_scope":
-		return "lacks a scope"
+	}
+	if e, ok := errors.AsType[*codeError](err); ok {
+		switch e.code {
+		case "not_allowed_token_type":
+			return "is a token of another kind"
+		case "missing_scope":
+			return "lacks a scope"
+		}
 	}
 	return ""
 }

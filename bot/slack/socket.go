@@ -3,19 +3,33 @@ package slack
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/gorilla/websocket"
 	slackgo "github.com/slack-go/slack"
 	"github.com/slack-go/slack/socketmode"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/wire"
 )
 
 // ackTimeout is how long an acknowledgement may wait for its connection. Slack
 // has given up by then.
 const ackTimeout = 3 * time.Second
+
+const (
+	silence  = 30 * time.Second // without a ping a connection is dead; Slack's own clients wait as long
+	drain    = time.Second      // what is under way may still be acknowledged on a connection that ends
+	firstTry = time.Second      // between two tries, doubled each time
+	lastTry  = time.Minute      // and at most; a connection that held this long starts the waits over
+	never    = 365 * 24 * time.Hour
+)
+
+// errSilent means that a connection is open, and nobody is at its other end.
+var errSilent = fmt.Errorf("nothing heard from Slack for %s", silence)
 
 // socket is the stream of envelopes that all connections share: Slack gives
 // each envelope to one of them.
@@ -24,92 +38,161 @@ type socket struct {
 	h    chat.Handler
 	wg   *sync.WaitGroup // of Run: what is under way
 	seen envelopes
+
+	mu    sync.Mutex
+	began map[int]time.Time // connections that are open, or about to be
 }
 
 // run keeps one connection open until ctx ends. It returns an error where the
 // app token is refused.
 func (s *socket) run(ctx context.Context, connection int) error {
-	// Slack renews a connection after a time from its start; starting them
-	// apart keeps one open meanwhile.
-	if sleep(ctx, time.Duration(connection)*s.a.stagger) != nil {
-		return nil
-	}
-	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
-		began := time.Now()
-		err := s.session(ctx, connection)
-		if time.Since(began) > time.Minute {
-			wait = time.Second
+	var wait time.Duration
+	deaf := false
+	for {
+		if s.turn(ctx, connection) != nil {
+			return nil
 		}
+		began := time.Now()
+		err := s.session(ctx, connection, deaf)
+		s.over(connection)
+		deaf = errors.Is(err, errSilent)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if why := tokenRefused(err); why != "" {
 			return fmt.Errorf("slack: slack.app_token %s: %w", why, err)
 		}
-		s.a.config.Log.WarnContext(ctx, "slack connection ended", "connection", connection, "err", err, "again_in", wait)
 		s.a.report(connection, false, err.Error())
-		if sleep(ctx, wait) != nil {
+		wait = min(max(2*wait, firstTry), lastTry)
+		if time.Since(began) >= lastTry {
+			wait = 0
+		}
+		pause := wait
+		if r, ok := errors.AsType[*chat.RateLimitedError](err); ok {
+			pause = max(pause, r.RetryAfter)
+		}
+		s.a.config.Log.WarnContext(ctx, "slack connection ended", "connection", connection, "err", err, "again_in", pause)
+		if sleep(ctx, pause) != nil {
 			return nil
 		}
 	}
 }
 
-// session runs the SDK's client, which opens its connection again by itself
-// where it thinks that this may help.
-func (s *socket) session(running context.Context, connection int) error {
-	ctx, stop := context.WithCancelCause(running)
-	defer stop(nil)
-	options := []socketmode.Option{socketmode.OptionLog(silent)}
-	if d := s.a.config.Dialer; d != nil {
-		single := *d
-		if single.WriteBufferSize == 0 {
-			single.WriteBufferSize = 32 << 10 // Slack does not put the frames of an acknowledgement together
+// turn waits until a connection may be opened. Slack renews each a few hours
+// after its start: as long as they start apart, also after a breakdown that hit
+// all of them, one is open while another is renewed.
+func (s *socket) turn(ctx context.Context, connection int) error {
+	for {
+		s.mu.Lock()
+		now, free := time.Now(), time.Time{}
+		for other, at := range s.began {
+			if at = at.Add(s.a.stagger); other != connection && at.After(free) {
+				free = at
+			}
 		}
-		options = append(options, socketmode.OptionDialer(&single))
+		if !free.After(now) {
+			s.began[connection] = now
+			s.mu.Unlock()
+			return ctx.Err()
+		}
+		s.mu.Unlock()
+		if err := sleep(ctx, free.Sub(now)); err != nil {
+			return err
+		}
 	}
-	client := socketmode.New(s.a.api, options...)
+}
+
+func (s *socket) over(connection int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.began, connection)
+}
+
+// session is one connection, from its opening to its end; it says why that was.
+// After a deaf one, Slack has to be heard before this one counts as open.
+func (s *socket) session(running context.Context, connection int, deaf bool) error {
+	ctx, end := context.WithCancelCause(running)
+	defer end(nil)
+	w := &wire.Wire{
+		Dialer: s.a.config.Dialer,
+		Relay: func(ctx context.Context, up, down *websocket.Conn) error {
+			return s.relay(ctx, up, down, connection, deaf)
+		},
+		End: func(err error) { end(apiError("socket", err)) },
+	}
+	client := socketmode.New(s.a.api, socketmode.OptionLog(silent), socketmode.OptionDialer(w.Plug(ctx)), socketmode.OptionPingInterval(never))
 	var reading sync.WaitGroup
 	reading.Go(func() {
 		for {
 			select {
 			case e := <-client.Events:
-				if err := s.event(running, client, connection, e); err != nil {
-					stop(err)
+				if err := s.event(running, client, e); err != nil {
+					end(err)
 				}
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
-	err := client.RunContext(ctx)
-	if cause := context.Cause(ctx); cause != nil {
-		err = cause
-	}
-	stop(nil)
+	end(apiError("apps.connections.open", client.RunContext(ctx)))
+	w.Wait()
 	reading.Wait()
-	return apiError("apps.connections.open", err)
+	return context.Cause(ctx)
+}
+
+// relay passes Slack's messages to the SDK until the connection ends.
+func (s *socket) relay(ctx context.Context, up, down *websocket.Conn, connection int, deaf bool) error {
+	heard := func() { _ = up.SetReadDeadline(time.Now().Add(silence)) }
+	heard()
+	up.SetPingHandler(func(text string) error {
+		heard()
+		if deaf {
+			deaf = false
+			s.a.report(connection, true, "")
+		}
+		return up.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(silence))
+	})
+	for {
+		if err := ctx.Err(); err != nil { // the end of ctx is a deadline too, do not miss it
+			return err
+		}
+		kind, m, err := up.ReadMessage()
+		if ctx.Err() == nil && wire.Silent(err) {
+			return errSilent
+		}
+		if err != nil {
+			return err
+		}
+		heard()
+		var frame struct {
+			Type   string `json:"type"`
+			Reason string `json:"reason"`
+		}
+		_ = json.Unmarshal(m, &frame) // what is no JSON, the SDK passes over
+		switch {
+		case frame.Type == "hello" && !deaf:
+			s.a.report(connection, true, "")
+		case frame.Type == "disconnect" && frame.Reason == "warning":
+			continue // Slack still sends over this connection; the SDK would leave it at once
+		case frame.Type == "disconnect":
+			_ = sleep(ctx, drain)
+			return fmt.Errorf("Slack ended the connection: %s", line(frame.Reason))
+		}
+		if err := down.WriteMessage(kind, m); err != nil {
+			return err
+		}
+	}
 }
 
 // event takes what the SDK reports. It never blocks: the reader waits for it.
 // An error ends the session; what is under way goes on, its answers need no
 // socket.
-func (s *socket) event(ctx context.Context, client *socketmode.Client, connection int, e socketmode.Event) error {
+func (s *socket) event(ctx context.Context, client *socketmode.Client, e socketmode.Event) error {
 	switch e.Type {
-	case socketmode.EventTypeHello:
-		s.a.report(connection, true, "")
-	case socketmode.EventTypeConnecting:
-		s.a.report(connection, false, "connecting")
 	case socketmode.EventTypeConnectionError:
-		failed, ok := e.Data.(*slackgo.ConnectionErrorEvent)
-		if !ok {
-			return nil
+		if failed, ok := e.Data.(*slackgo.ConnectionErrorEvent); ok {
+			return apiError("apps.connections.open", failed.ErrorObj) // the SDK would try again by itself, and for ever
 		}
-		err := apiError("apps.connections.open", failed.ErrorObj)
-		if tokenRefused(err) != "" {
-			return failed.ErrorObj // the SDK would try again for ever
-		}
-		s.a.report(connection, false, err.Error())
-		s.a.config.Log.WarnContext(ctx, "slack connection failed", "connection", connection, "err", err, "again_in", failed.Backoff)
 	case socketmode.EventTypeSlashCommand, socketmode.EventTypeInteractive, socketmode.EventTypeEventsAPI:
 		s.take(ctx, client, *e.Request)
 	case socketmode.EventTypeErrorBadMessage:
@@ -124,48 +207,67 @@ func (s *socket) event(ctx context.Context, client *socketmode.Client, connectio
 	return nil
 }
 
-// take starts what an envelope asks for on a goroutine of its own.
+// take starts what an envelope asks for on a goroutine of its own. One that
+// comes again is acknowledged as the first time: of a form, with its answer.
 func (s *socket) take(ctx context.Context, client *socketmode.Client, req socketmode.Request) {
-	repeated := !s.seen.first(req.EnvelopeID)
-	ack := func(payload any) error {
+	d, first := s.seen.note(req.EnvelopeID)
+	send := func(payload any) error {
 		ctx, cancel := context.WithTimeout(ctx, ackTimeout)
 		defer cancel()
 		return client.AckCtx(ctx, req.EnvelopeID, payload)
 	}
 	s.wg.Go(func() {
-		if repeated {
-			_ = ack(nil) // the first one is answered, or is going to be
+		if first {
+			s.a.serve(ctx, s.h, req.Type, req.Payload, func(payload any) error {
+				d.payload = payload
+				close(d.answered)
+				return send(payload)
+			})
 			return
 		}
-		s.a.serve(ctx, s.h, req.Type, req.Payload, ack)
+		late := time.NewTimer(ackTimeout)
+		defer late.Stop()
+		select {
+		case <-d.answered:
+			_ = send(d.payload)
+		case <-late.C: // the first one was not acknowledged for a reason
+		case <-ctx.Done():
+		}
 	})
+}
+
+// delivery is what became of an envelope.
+type delivery struct {
+	answered chan struct{}
+	payload  any // of its acknowledgement
 }
 
 // envelopes remembers the last envelopes: one that was acknowledged late comes
 // twice.
 type envelopes struct {
 	mu   sync.Mutex
-	ids  map[string]bool
+	ids  map[string]*delivery
 	last []string
 }
 
 const remembered = 512
 
-// first notes an envelope and reports whether it is new.
-func (e *envelopes) first(id string) bool {
+// note notes an envelope and reports whether it is new.
+func (e *envelopes) note(id string) (d *delivery, first bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.ids[id] {
-		return false
+	if d := e.ids[id]; d != nil {
+		return d, false
 	}
 	if e.ids == nil {
-		e.ids = map[string]bool{}
+		e.ids = map[string]*delivery{}
 	}
-	e.ids[id] = true
+	d = &delivery{answered: make(chan struct{})}
+	e.ids[id] = d
 	e.last = append(e.last, id)
 	if len(e.last) > remembered {
 		delete(e.ids, e.last[0])
 		e.last = e.last[1:]
 	}
-	return true
+	return d, true
 }

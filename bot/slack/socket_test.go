@@ -37,13 +37,14 @@ func TestASecretPrintsAsNothingElse(t *testing.T) {
 
 func TestAnEnvelopeIsRememberedForAWhile(t *testing.T) {
 	var e envelopes
-	if !e.first("a") || e.first("a") {
+	first := func(id string) bool { _, first := e.note(id); return first }
+	if !first("a") || first("a") {
 		t.Error("it is not remembered")
 	}
 	for i := range 512 {
-		e.first(fmt.Sprint(i))
+		first(fmt.Sprint(i))
 	}
-	if !e.first("a") || len(e.ids) != 512 || len(e.last) != 512 {
+	if !first("a") || len(e.ids) != 512 || len(e.last) != 512 {
 		t.Errorf("it is remembered for ever: %d, %d", len(e.ids), len(e.last))
 	}
 }
@@ -59,7 +60,7 @@ func TestWhatTheSDKCannotReadIsReadAllTheSame(t *testing.T) {
 		`nonsense`,
 	} {
 		e := socketmode.Event{Type: socketmode.EventTypeErrorBadMessage, Data: &socketmode.ErrorBadMessage{Message: json.RawMessage(frame)}}
-		if err := s.event(d.ctx, client, 0, e); err != nil {
+		if err := s.event(d.ctx, client, e); err != nil {
 			t.Error(err)
 		}
 	}

@@ -13,6 +13,7 @@ type faults struct {
 	authError string
 	dropAcks  int
 	silent    bool
+	deaf      bool
 	refusals  int
 }
 
@@ -129,6 +130,15 @@ func (s *Server) SilencePings(silent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.silent = silent
+}
+
+// Deafen leaves connections open and sends nothing over them any more, neither
+// frames nor pings; new ones are accepted, and not greeted. What was not sent is
+// lost.
+func (s *Server) Deafen(deaf bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.deaf = deaf
 }
 
 // RefuseConnections refuses the next n WebSocket handshakes.

@@ -3,7 +3,6 @@ package slacktest_test
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"sync"
 	"testing"
@@ -14,43 +13,9 @@ import (
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/socketmode"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
-
-// pipes is a listener whose connections never leave the process.
-type pipes struct {
-	conns chan net.Conn
-	once  sync.Once
-	done  chan struct{}
-}
-
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), done: make(chan struct{})} }
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { p.once.Do(func() { close(p.done) }); return nil }
-func (p *pipes) Addr() net.Addr { return p }
-func (*pipes) Network() string  { return "pipe" }
-func (*pipes) String() string   { return "slack.test:80" }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
 
 // sdk runs slack-go against a server inside a bubble of testing/synctest.
 type sdk struct {
@@ -60,13 +25,13 @@ type sdk struct {
 	opened int // connections that said hello
 }
 
-func newSDK(t *testing.T, p *pipes, s *slacktest.Server, handle func(*sdk, socketmode.Event)) *sdk {
+func newSDK(t *testing.T, p *wiretest.Network, s *slacktest.Server, handle func(*sdk, socketmode.Event)) *sdk {
 	t.Helper()
-	transport := &http.Transport{DialContext: p.dial}
+	transport := &http.Transport{DialContext: p.Dial}
 	web := &http.Client{Transport: transport}
 	k := &sdk{web: web}
 	k.api = slack.New("xoxb-test", slack.OptionAppLevelToken("xapp-test"), slack.OptionAPIURL(s.APIURL()), slack.OptionHTTPClient(web))
-	k.client = socketmode.New(k.api, socketmode.OptionDialer(&websocket.Dialer{NetDialContext: p.dial}))
+	k.client = socketmode.New(k.api, socketmode.OptionDialer(&websocket.Dialer{NetDialContext: p.Dial}))
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = k.client.RunContext(ctx) })
@@ -95,7 +60,7 @@ func newSDK(t *testing.T, p *pipes, s *slacktest.Server, handle func(*sdk, socke
 func inBubble(t *testing.T, opts slacktest.Options, handle func(*sdk, socketmode.Event), test func(t *testing.T, s *slacktest.Server, k *sdk)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPipes()
+		p := wiretest.New()
 		opts.Listener = p
 		s := slacktest.New(opts)
 		s.AddUser(ana, "ana")

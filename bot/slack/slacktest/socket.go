@@ -256,7 +256,7 @@ func (s *Server) write(c *conn, life time.Duration) {
 			s.Disconnect("refresh_requested", c.id)
 		case <-ping.C:
 			s.mu.Lock()
-			silent := s.silent
+			silent := s.silent || s.deaf
 			s.mu.Unlock()
 			if !silent {
 				err = c.ws.WriteControl(websocket.PingMessage, []byte("Ping"), deadline)
@@ -268,8 +268,13 @@ func (s *Server) write(c *conn, life time.Duration) {
 				<-c.gone
 				return
 			}
-			_ = c.ws.SetWriteDeadline(deadline)
-			err = c.ws.WriteMessage(websocket.TextMessage, frame)
+			s.mu.Lock()
+			deaf := s.deaf
+			s.mu.Unlock()
+			if !deaf {
+				_ = c.ws.SetWriteDeadline(deadline)
+				err = c.ws.WriteMessage(websocket.TextMessage, frame)
+			}
 		}
 		if err != nil {
 			return

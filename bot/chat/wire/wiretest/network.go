@@ -1,0 +1,57 @@
+// Package wiretest is a network in memory.
+package wiretest
+
+import (
+	"context"
+	"net"
+	"sync"
+)
+
+// Network is a network of one listener: serve it, and dial it. Unlike the
+// kernel's, it belongs to the bubble of testing/synctest that made it, whose
+// clock moves while its connections wait.
+type Network struct {
+	pipes chan net.Conn
+	done  chan struct{}
+	over  sync.Once
+}
+
+// New returns a network whose listener is open.
+func New() *Network { return &Network{pipes: make(chan net.Conn), done: make(chan struct{})} }
+
+// Accept implements [net.Listener].
+func (n *Network) Accept() (net.Conn, error) {
+	select {
+	case c := <-n.pipes:
+		return c, nil
+	case <-n.done:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements [net.Listener]. Connections stay.
+func (n *Network) Close() error {
+	n.over.Do(func() { close(n.done) })
+	return nil
+}
+
+// Addr implements [net.Listener].
+func (n *Network) Addr() net.Addr { return address{} }
+
+// Dial connects to the listener, whatever the address.
+func (n *Network) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case n.pipes <- far:
+		return near, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-n.done:
+		return nil, net.ErrClosed
+	}
+}
+
+type address struct{}
+
+func (address) Network() string { return "memory" }
+func (address) String() string  { return "memory.test:80" }
