@@ -30,6 +30,8 @@ const (
 
 	NoCredentials  Kind = "no credentials"
 	BadCredentials Kind = "bad credentials" // files that break the contract
+
+	NoLogs Kind = "no logs"
 )
 
 func (k Kind) Error() string { return string(k) }

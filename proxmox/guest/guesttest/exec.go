@@ -29,14 +29,20 @@ func (s *Server) exec(ctx context.Context, g Guest, command string, stdio Stdio)
 	if err != nil {
 		return 255
 	}
-	shell, arguments, _ := strings.Cut(command, " -- ")
-	if shell != "/bin/sh -s" || !strings.Contains(string(script), "pvechat-credentials 1") {
-		s.errorf("guesttest: client runs %q, which only a guest with a Root can do", command)
-		fmt.Fprintln(stdio.Err, "sh: not found")
-		return 127
+	shell, arguments, _ := strings.Cut(command, " --")
+	words := strings.Fields(arguments)
+	for _, known := range []struct {
+		marker string
+		answer func(Guest, []string) string
+	}{{"pvechat-credentials 1", credentials}, {"pvechat-scan 1", scan}, {"pvechat-logs 1", logs}} {
+		if shell == "/bin/sh -s" && strings.Contains(string(script), known.marker) {
+			io.WriteString(stdio.Out, known.answer(g, words))
+			return 0
+		}
 	}
-	io.WriteString(stdio.Out, credentials(g, strings.Fields(arguments)))
-	return 0
+	s.errorf("guesttest: client runs %q, which only a guest with a Root can do", command)
+	fmt.Fprintln(stdio.Err, "sh: not found")
+	return 127
 }
 
 var plainPath = regexp.MustCompile(`^/[A-Za-z0-9./_,-]*$`)
@@ -50,9 +56,9 @@ func (s *Server) shell(ctx context.Context, root, command string, stdio Stdio) (
 		return 255
 	}
 	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Stdin = strings.NewReader(strings.ReplaceAll(string(script), "/etc/pvechat", root+"/etc/pvechat"))
+	cmd.Stdin = strings.NewReader(strings.NewReplacer("/etc/pvechat", root+"/etc/pvechat", "\troot=\n", "\troot="+root+"\n").Replace(string(script)))
 	cmd.Stdout, cmd.Stderr = stdio.Out, stdio.Err
-	cmd.Env = []string{"PATH=/usr/bin:/bin"}
+	cmd.Env = []string{"PATH=" + root + "/bin:/usr/bin:/bin"}
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); cmd.ProcessState == nil {
 		s.errorf("guesttest: running %q: %v", command, err)

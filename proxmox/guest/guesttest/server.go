@@ -36,9 +36,15 @@ type Guest struct {
 	Modes    map[string]fs.FileMode
 	Modified time.Time
 
+	// Services are what runs in it; NoInit: no service manager that could be
+	// asked for them.
+	Services []Service
+	NoInit   bool
+
 	// Root makes commands run through the real /bin/sh of this machine, which
-	// see the directory Root/etc/pvechat as /etc/pvechat. Files is not looked
-	// at then. It must be an absolute path of letters, digits and ./_,-
+	// see the directory Root as / where they look for credentials, services
+	// and logs, and Root/bin before other programs. Files and Services are not
+	// looked at then. It must be an absolute path of letters, digits and ./_,-
 	Root string
 
 	HostKeys []ssh.Signer    // nil: one key that the server makes up
