@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
 )
 
 func TestTheBoardIsPublicAndCounts(t *testing.T) {
@@ -119,6 +120,21 @@ func TestEventsTellWhatWasDoneAndByWhom(t *testing.T) {
 	says(t, a.Now, "Started")
 	says(t, a.Now, "Ana")
 	says(t, w.typed("ana", "events", "name", "wiki", "type", "error").Now, "Showing: Error · 0 of")
+}
+
+func TestEventsTellWhatWasDoneInProxmox(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.pve.Act("root@pam", "start", 102); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.pve.AwaitTask(t.Context(), func(t proxmoxtest.Task) bool { return t.VMID == 102 && !t.End.IsZero() }); err != nil {
+		t.Fatal(err)
+	}
+	w.typed("ana", "events", "name", "wiki")
+	if all := w.chat.all(); !strings.Contains(all, "Started root@pam, in Proxmox") {
+		t.Errorf("it is not told:\n%s", all)
+	}
+	says(t, w.typed("ana", "events", "name", "wiki").Now, "Showing: All · 1 of 1") // and once only
 }
 
 func TestProxmoxDownShowsTheLastKnownList(t *testing.T) {

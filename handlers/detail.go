@@ -112,9 +112,16 @@ func (h *Handlers) openDetail(ctx context.Context, r *Request, t tab) chat.Answe
 		Now: now, InPlace: inPlace,
 		Shown: func(ref chat.Ref) { h.Live.Open(ref, render) },
 	}
-	if !complete {
+	past := t.name == view.TabEvents && h.History.Due(id)
+	if !complete || past {
 		a.Then = func(ctx context.Context) (chat.Surface, error) {
-			if c, ok := h.Inventory.Snapshot().ByID(id); ok {
+			c, ok := h.Inventory.Snapshot().ByID(id)
+			switch {
+			case ok && past:
+				if err := h.History.Read(ctx, c); err != nil && ctx.Err() == nil {
+					h.Log.WarnContext(ctx, "read what was done to a container in Proxmox", "request", r.ID, "container", id, "err", err)
+				}
+			case ok:
 				h.details.read(ctx, c)
 			}
 			s, _ := h.detail(ctx, id, who, space, t)

@@ -37,6 +37,7 @@ type Deps struct {
 	Jobs          *jobs.Runner
 	Live          *live.Live
 	Events        inventory.EventStore
+	History       *inventory.History
 	Confirmations Confirmations
 	Every         time.Duration // between two refreshes
 	Now           func() time.Time

@@ -80,6 +80,9 @@ func (w *world) build() {
 		Store: w.db, Events: w.db, Inventory: w.inv, Holder: "test", Now: time.Now, Log: log,
 		Told: func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
 	})
+	history := inventory.NewHistory(inventory.HistoryConfig{
+		Clusters: map[string]inventory.Tasks{"home": w.client}, TokenUser: map[string]string{"home": token}, Store: w.db, Now: time.Now, Log: log,
+	})
 	keep := live.New(live.Config{
 		Platforms: []chat.Platform{w.chat}, Store: w.db, Now: time.Now, Log: log,
 		View: func(filter string, space chat.Space, changed, confirmed time.Time) chat.Message {
@@ -88,7 +91,7 @@ func (w *world) build() {
 	})
 	h = handlers.New(handlers.Deps{
 		Log: log, Policy: rules, Inventory: w.inv, Clusters: map[string]handlers.Proxmox{"home": w.client}, Jobs: w.jobs, Live: keep,
-		Events: w.db, Confirmations: w.db, Every: 30 * time.Second, Now: time.Now, Platforms: []chat.Platform{w.chat},
+		Events: w.db, History: history, Confirmations: w.db, Every: 30 * time.Second, Now: time.Now, Platforms: []chat.Platform{w.chat},
 	})
 	w.router, err = handlers.NewRouter(log, rules, w.db, w.inv, w.db, time.Now, h.Routes()...)
 	if err != nil {

@@ -81,8 +81,8 @@ func (db *DB) AppendEvents(ctx context.Context, events ...inventory.Event) error
 	return nil
 }
 
-// Events returns one page of a container's events, newest first. Without a
-// positive Limit it is empty.
+// Events returns one page of a container's events, newest first; of one moment,
+// those that came last first. Without a positive Limit it is empty.
 func (db *DB) Events(ctx context.Context, p inventory.EventPage) ([]inventory.Event, error) {
 	if p.Limit <= 0 {
 		return nil, nil
@@ -90,13 +90,13 @@ func (db *DB) Events(ctx context.Context, p inventory.EventPage) ([]inventory.Ev
 	var rows []eventRow
 	q := db.bun.NewSelect().Model(&rows).
 		Where("container_id = ?", text(p.Container)).
-		Order("seq DESC").
+		Order("at DESC", "seq DESC").
 		Limit(int64(p.Limit))
 	if p.Type != "" {
 		q = q.Where("type = ?", text(p.Type))
 	}
 	if p.Before > 0 {
-		q = q.Where("seq < ?", p.Before)
+		q = q.Where("(at, seq) < (SELECT at, seq FROM events WHERE seq = ?)", p.Before)
 	}
 	if err := q.Scan(ctx); err != nil {
 		return nil, fmt.Errorf("storage: reading events: %w", err)

@@ -153,8 +153,34 @@ func TestBrokenMetadataDoesNotHideTheEvent(t *testing.T) {
 	})
 }
 
+// What was done in Proxmox is read later than it happened.
+func TestEventsAreInTheOrderOfTheirTimes(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		for i, at := range []time.Duration{0, -time.Hour, -time.Hour, -2 * time.Hour, time.Minute} {
+			must(t, db.AppendEvents(t.Context(), inventory.Event{Container: "c", At: noon.Add(at), Type: inventory.EventStep, Text: fmt.Sprint(i)}))
+		}
+		var order string
+		page := inventory.EventPage{Container: "c", Limit: 2}
+		for {
+			list, err := db.Events(t.Context(), page)
+			must(t, err)
+			if len(list) == 0 {
+				break
+			}
+			for _, e := range list {
+				order += e.Text
+				page.Before = e.Seq
+			}
+		}
+		if order != "40213" {
+			t.Errorf("order %s, want 40213", order)
+		}
+	})
+}
+
 func TestATimeIsCutToMicrosecondsInUTC(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		n := 0
 		for at, want := range map[time.Time]string{
 			noon:                            "2026-11-23T12:04:05.123456Z",
 			noon.Add(999 * time.Nanosecond): "2026-11-23T12:04:05.123456Z",
@@ -163,8 +189,10 @@ func TestATimeIsCutToMicrosecondsInUTC(t *testing.T) {
 			time.Date(1969, 7, 20, 20, 17, 40, 1000, time.UTC):       "1969-07-20T20:17:40.000001Z",
 			time.Date(9999, 12, 31, 23, 59, 59, 999999000, time.UTC): "9999-12-31T23:59:59.999999Z",
 		} {
-			must(t, db.AppendEvents(t.Context(), inventory.Event{Container: "c", At: at, Type: inventory.EventLog}))
-			got, err := db.Events(t.Context(), inventory.EventPage{Container: "c", Limit: 1})
+			n++
+			id := inventory.ID(fmt.Sprint("c", n))
+			must(t, db.AppendEvents(t.Context(), inventory.Event{Container: id, At: at, Type: inventory.EventLog}))
+			got, err := db.Events(t.Context(), inventory.EventPage{Container: id, Limit: 1})
 			must(t, err)
 			if s := got[0].At.Format(time.RFC3339Nano); s != want {
 				t.Errorf("%s came back as %s, want %s", at, s, want)

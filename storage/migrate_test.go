@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -19,9 +20,21 @@ import (
 	"github.com/pvechat/pvechat/storage/storagetest"
 )
 
-const (
-	initial = "20261123000001_initial"
-	next    = "20991231000000_next" // what [withNext] adds
+const next = "20991231000000_next" // what [withNext] adds
+
+// shipped are the migrations of this program, oldest first; newest is the last.
+var (
+	shipped = func() (ids []string) {
+		files, err := fs.Glob(storage.Files, "migrations/sqlite/*.tx.up.sql")
+		if err != nil {
+			panic(err)
+		}
+		for _, f := range files {
+			ids = append(ids, strings.TrimSuffix(path.Base(f), ".tx.up.sql"))
+		}
+		return ids
+	}()
+	newest = shipped[len(shipped)-1]
 )
 
 // copyFiles are the embedded files, to be changed.
@@ -148,12 +161,12 @@ func TestD1AnEmptyDatabaseIsMigratedAndUsed(t *testing.T) {
 		url := e.URL(t)
 		withDB(t, url, storage.Files, func(db *storage.DB) {
 			before := status(t, db)
-			if len(before.Applied) != 0 || !slices.Contains(before.Pending, initial) || before.NeedsBaseline || before.Drift != nil {
+			if len(before.Applied) != 0 || !slices.Equal(before.Pending, shipped) || before.NeedsBaseline || before.Drift != nil {
 				t.Errorf("before: %+v", before)
 			}
 			must(t, db.Check(t.Context(), true))
 			after := status(t, db)
-			if !slices.Contains(after.Applied, initial) || len(after.Pending) != 0 || after.Failed != "" || after.Drift != nil {
+			if !slices.Equal(after.Applied, shipped) || len(after.Pending) != 0 || after.Failed != "" || after.Drift != nil {
 				t.Errorf("after: %+v", after)
 			}
 			if after.Engine == "" || after.Version == "" {
@@ -368,8 +381,8 @@ func TestD3TablesWithoutALedgerAreBaselined(t *testing.T) {
 
 					v, err := db.Baseline(t.Context())
 					must(t, err)
-					if v != initial {
-						t.Errorf("baseline %q, want %q", v, initial)
+					if v != newest {
+						t.Errorf("baseline %q, want %q", v, newest)
 					}
 					if _, err := db.Baseline(t.Context()); err == nil {
 						t.Error("a second baseline passes")
@@ -392,15 +405,15 @@ func TestD3ABaselineNeedsOneVersionExactly(t *testing.T) {
 			want  string // the baseline
 			says  string // why there is none
 		}{
-			{"the first version", storage.Files, "SELECT 1", initial, ""},
-			{"the second version", two, "SELECT 1", next, ""},
+			{"the version of today", storage.Files, "SELECT 1", newest, ""},
+			{"the one after it", two, "SELECT 1", next, ""},
 			{"a column is missing", storage.Files, "ALTER TABLE containers DROP COLUMN hostname", "", "table containers lacks column hostname (text, nullable)"},
 			{"a column too many", storage.Files, "ALTER TABLE jobs ADD COLUMN mine text", "", "table jobs has an unknown column mine (text, nullable)"},
 			{"an index is missing", storage.Files, "DROP INDEX jobs_open", "", "table jobs lacks index jobs_open"},
 			{"an index too many", storage.Files, "CREATE INDEX mine ON jobs (node)", "", "table jobs has an unknown index mine (node)"},
 			{"between two versions", two, "DROP TABLE notes", "", "table notes is missing"},
 			{"between two versions, the other way", two, "ALTER TABLE containers DROP COLUMN note", "", "table containers lacks column note (text, nullable)"},
-			{"a table of somebody else", storage.Files, "CREATE TABLE mine (a text)", initial, ""},
+			{"a table of somebody else", storage.Files, "CREATE TABLE mine (a text)", newest, ""},
 		} {
 			t.Run(test.name, func(t *testing.T) {
 				url := e.URL(t)
@@ -455,7 +468,7 @@ func TestD4APendingMigrationIsAppliedOrNamed(t *testing.T) {
 	forEachURL(t, func(t *testing.T, e storagetest.Engine) {
 		url := e.URL(t)
 		err := start(t, url, storage.Files, false)
-		wantText(t, err, initial, "run: pvechat migrate")
+		wantText(t, err, newest, "run: pvechat migrate")
 
 		must(t, start(t, url, storage.Files, true))
 		two := describeNext(t, e, withNext(t, e, "ALTER TABLE containers ADD COLUMN note text;"))
@@ -523,7 +536,7 @@ func TestD6AFailedMigrationLeavesNothingAndIsTold(t *testing.T) {
 			wantText(t, err, next, "nosuch")
 			withDB(t, url, broken, func(db *storage.DB) {
 				s := status(t, db)
-				if !slices.Equal(s.Pending, []string{next}) || !slices.Equal(s.Applied, []string{initial}) {
+				if !slices.Equal(s.Pending, []string{next}) || !slices.Equal(s.Applied, shipped) {
 					t.Errorf("pending %q, applied %q", s.Pending, s.Applied)
 				}
 				if !strings.HasPrefix(s.Failed, next+" failed at 20") || !strings.Contains(s.Failed, "nosuch") {
@@ -649,7 +662,7 @@ func TestD7OfManyThatStartAtOnceOneMigrates(t *testing.T) {
 			}
 			close(gate)
 			wg.Wait()
-			if !slices.Equal(applied, []string{initial}) {
+			if !slices.Equal(applied, shipped) {
 				t.Errorf("applied %q, want each migration once", applied)
 			}
 		})
@@ -660,7 +673,7 @@ func TestD7OfManyThatStartAtOnceOneMigrates(t *testing.T) {
 			}
 			withDB(t, url, storage.Files, func(db *storage.DB) {
 				must(t, db.Check(t.Context(), false))
-				if n := query[int](t, db, "SELECT count(*) FROM bun_migrations"); n != 1 {
+				if n := query[int](t, db, "SELECT count(*) FROM bun_migrations"); n != len(shipped) {
 					t.Errorf("%d lines in the ledger", n)
 				}
 			})

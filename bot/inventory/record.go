@@ -87,7 +87,7 @@ type Event struct {
 type EventPage struct {
 	Container ID
 	Type      EventType // "" for all
-	Before    int64     // only events with a smaller Seq; 0: from the newest
+	Before    int64     // only events that are older than the one with this Seq; 0: from the newest
 	Limit     int
 }
 

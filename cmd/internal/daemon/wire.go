@@ -161,13 +161,16 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		jobs    map[string]jobs.Proxmox
 		reads   map[string]handlers.Proxmox
 		tasks   map[string]alerts.Tasks
+		past    map[string]inventory.Tasks
 		configs map[string]*proxmox.Client
 		users   map[string]string
-	}{map[string]jobs.Proxmox{}, map[string]handlers.Proxmox{}, map[string]alerts.Tasks{}, map[string]*proxmox.Client{}, map[string]string{}}
+	}{map[string]jobs.Proxmox{}, map[string]handlers.Proxmox{}, map[string]alerts.Tasks{}, map[string]inventory.Tasks{}, map[string]*proxmox.Client{}, map[string]string{}}
 	for i, c := range d.clusters {
-		parts.jobs[c.Name()], parts.reads[c.Name()], parts.tasks[c.Name()], parts.configs[c.Name()] = c, c, c, c
+		parts.jobs[c.Name()], parts.reads[c.Name()], parts.tasks[c.Name()], parts.past[c.Name()], parts.configs[c.Name()] = c, c, c, c, c
 		parts.users[c.Name()] = d.cfg.Clusters[i].TokenID
 	}
+
+	history := inventory.NewHistory(inventory.HistoryConfig{Clusters: parts.past, TokenUser: parts.users, Store: db, Now: time.Now, Log: d.log})
 
 	var h *handlers.Handlers
 	var keep *live.Live
@@ -187,7 +190,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		},
 	})
 	h = handlers.New(handlers.Deps{
-		Log: d.log, Policy: rules, Inventory: inv, Clusters: parts.reads, Guests: d.guests, Jobs: runner, Live: keep, Events: db,
+		Log: d.log, Policy: rules, Inventory: inv, Clusters: parts.reads, Guests: d.guests, Jobs: runner, Live: keep, Events: db, History: history,
 		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed,
 	})
 	router, err := handlers.NewRouter(d.log, rules, db, inv, db, time.Now, h.Routes()...)
@@ -207,6 +210,9 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 				d.log.WarnContext(ctx, "a refresh did not work", "cluster", cluster, "err", err)
 			}
 			alarm.Look(ctx, rep)
+			if rep.Claimed {
+				history.Follow(ctx, rep.Changes)
+			}
 		},
 		After: func(ctx context.Context) {
 			if err := runner.Sync(ctx); err != nil && ctx.Err() == nil {
