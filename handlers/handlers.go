@@ -68,6 +68,7 @@ func (h *Handlers) Routes() []Route {
 	routes = append(routes, h.detailRoutes()...)
 	routes = append(routes, h.lifecycleRoutes()...)
 	routes = append(routes, h.credentialsRoutes()...)
+	routes = append(routes, h.accessRoutes()...)
 	return append(routes, h.helpRoutes()...)
 }
 

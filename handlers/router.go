@@ -18,11 +18,12 @@ import (
 	"github.com/pvechat/pvechat/bot/view"
 )
 
-// Policy decides who may do what; *access.Rules is one.
+// Policy decides who may do what; *access.Current is one.
 type Policy interface {
 	May(p chat.Person, what access.Permission, to access.Target) bool
 	MaySome(p chat.Person, what access.Permission) (some, all bool)
 	RoleOf(p chat.Person) (access.Role, []access.Selector)
+	Rules() *access.Rules
 }
 
 // Fleet is where containers are found.
@@ -43,6 +44,10 @@ type Route struct {
 	// Container routes act on one container: the command names it in the option
 	// "name", the control's id holds it. The right is checked for it.
 	Container bool
+
+	// Everywhere routes are about all containers: the right is needed for every
+	// one of them.
+	Everywhere bool
 
 	// Audited routes change or reveal something: they are written to the
 	// audit, whatever comes of them (denials always are), and an invocation
@@ -176,8 +181,8 @@ func (r *Router) allowed(req *Request) bool {
 	if req.Container != nil {
 		return r.policy.May(req.Person, req.Route.Needs, TargetOf(req.Container))
 	}
-	some, _ := r.policy.MaySome(req.Person, req.Route.Needs)
-	return some
+	some, all := r.policy.MaySome(req.Person, req.Route.Needs)
+	return all || some && !req.Route.Everywhere
 }
 
 // TargetOf is what the rules know of a container.

@@ -203,6 +203,19 @@ func (a *Alerts) JobFailed(ctx context.Context, j jobs.Job) {
 	}
 }
 
+// rulesKey is the incident of access rules that were not taken.
+const rulesKey = "rules"
+
+// RulesRefused tells that new access rules were not taken.
+func (a *Alerts) RulesRefused(ctx context.Context, why, version string) {
+	a.raise(ctx, rulesKey, "", view.RulesRefused(why, version, a.cfg.Now()))
+}
+
+// RulesTaken tells that they are right again, if they were not.
+func (a *Alerts) RulesTaken(ctx context.Context) {
+	a.clear(ctx, rulesKey, func(i Incident) chat.Message { return view.RulesTaken(i.OpenedAt, a.cfg.Now()) })
+}
+
 // forget closes what was open of a container that is gone, without a word.
 func (a *Alerts) forget(ctx context.Context, id inventory.ID, now time.Time) {
 	if _, _, err := a.cfg.Store.CloseIncident(ctx, "down:"+string(id), now); err != nil {

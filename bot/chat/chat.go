@@ -118,7 +118,23 @@ type Person struct {
 	ID       string
 	Name     string
 	Groups   []string // ids of Slack user groups or Discord roles
+
+	// Outsider is a bot, a webhook, or a guest of another organisation. Nothing
+	// is allowed to an outsider, whatever the rules say.
+	Outsider bool
 }
+
+// Standing is what a platform says of the person or group behind an id.
+type Standing string
+
+// Standings.
+const (
+	Unknown Standing = "nobody has this id"
+	Left    Standing = "has left"
+	Robot   Standing = "is a bot"
+	Guest   Standing = "is a guest of another organisation"
+	Empty   Standing = "nobody is in it"
+)
 
 // Key identifies the person across the platforms: "slack:U1".
 func (p Person) Key() string { return string(p.Platform) + ":" + p.ID }

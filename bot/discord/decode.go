@@ -53,6 +53,8 @@ type (
 		ID     string `json:"id"`
 		Name   string `json:"username"`
 		Global string `json:"global_name"`
+		Bot    bool   `json:"bot"`
+		System bool   `json:"system"`
 	}
 
 	member struct {
@@ -126,7 +128,7 @@ func (in interaction) person() chat.Person {
 	if u == nil {
 		return p
 	}
-	p.ID, p.Name = u.ID, u.Name
+	p.ID, p.Name, p.Outsider = u.ID, u.Name, u.Bot || u.System
 	if u.Global != "" {
 		p.Name = u.Global
 	}

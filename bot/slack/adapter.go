@@ -94,6 +94,7 @@ type Adapter struct {
 	mu     sync.Mutex
 	health chat.Health
 	open   map[int]bool // connections that Slack has greeted
+	team   string       // the workspace that the app is installed in
 }
 
 var _ chat.Platform = (*Adapter)(nil)
@@ -173,6 +174,14 @@ func (a *Adapter) Health() chat.Health {
 // none is no connection: what is reported of it is why there is none.
 const none = -1
 
+// foreign reports whether somebody of that workspace is a guest here: a channel
+// can be shared with other organisations (Slack Connect).
+func (a *Adapter) foreign(team string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return team != "" && a.team != "" && team != a.team
+}
+
 // report notes the state of a connection.
 func (a *Adapter) report(connection int, open bool, detail string) {
 	a.mu.Lock()
@@ -236,6 +245,9 @@ func (a *Adapter) authenticate(ctx context.Context) error {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		res, err := a.api.AuthTestContext(ctx)
 		if err == nil {
+			a.mu.Lock()
+			a.team = res.TeamID
+			a.mu.Unlock()
 			return a.checkScopes(res.Header.Get("X-OAuth-Scopes"))
 		}
 		err = apiError("auth.test", err)
@@ -288,6 +300,7 @@ func (a *Adapter) checkScopes(header string) error {
 	if len(a.config.Groups) > 0 {
 		useful = append(useful, "usergroups:read")
 	}
+	useful = append(useful, "users:read")
 	if m := missing(useful); m != "" {
 		a.config.Log.Warn("slack.bot_token lacks a scope", "missing", m)
 	}

@@ -15,6 +15,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
@@ -1095,6 +1097,37 @@ func TestGroupsComeFromMemory(t *testing.T) {
 		if r.Method == "usergroups.list" {
 			t.Error("asked for groups that no rule mentions")
 		}
+	}
+}
+
+func TestGroupsOfNewRulesAreFollowedAtOnce(t *testing.T) {
+	d := office(t, setup{})
+	d.a.Follow(d.ctx, []string{"S0ADMINS1"})
+	if g := d.a.groups.person(ana); len(g) != 1 {
+		t.Errorf("got %v", g)
+	}
+}
+
+func TestStandingSaysWhomRulesNameInVain(t *testing.T) {
+	d := office(t, setup{})
+	d.s.AddUser("U0LEFT001", "leo", "S0GONE001")
+	d.s.Deactivate("U0LEFT001")
+	d.s.AddUser("U0GUEST01", "gus")
+	d.s.MakeForeign("U0GUEST01", "T0OTHER01")
+	got, err := d.a.Standing(d.ctx, []string{ana, "U0LEFT001", "U0GUEST01", "U0NOBODY1", slacktest.BotUserID}, []string{"S0ADMINS1", "S0GONE001", "S0NOBODY1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]chat.Standing{
+		"U0LEFT001": chat.Left, "U0GUEST01": chat.Guest, "U0NOBODY1": chat.Unknown, slacktest.BotUserID: chat.Robot,
+		"S0GONE001": chat.Empty, "S0NOBODY1": chat.Unknown,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	d.s.FailMethod("users.info", "missing_scope", 1)
+	if _, err := d.a.Standing(d.ctx, []string{ana}, nil); err == nil {
+		t.Error("no answer was taken for one")
 	}
 }
 

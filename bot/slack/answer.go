@@ -39,6 +39,7 @@ func (a *Adapter) serve(ctx context.Context, h chat.Handler, envelope string, pa
 		return
 	}
 	act.inv.Person.Groups = a.groups.person(act.inv.Person.ID)
+	act.inv.Person.Outsider = a.foreign(act.team)
 	if act.inv.Kind == chat.Submitted {
 		a.submit(ctx, h, act, ack)
 		return

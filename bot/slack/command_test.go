@@ -108,7 +108,7 @@ func TestTheManifestIsWhatSlackTakes(t *testing.T) {
 		"features.slash_commands.should_escape":   true,
 		"features.slash_commands.url":             nil,
 		"features.app_home.home_tab_enabled":      true,
-		"oauth_config.scopes.bot":                 []any{"commands", "chat:write", "im:write", "usergroups:read"},
+		"oauth_config.scopes.bot":                 []any{"commands", "chat:write", "im:write", "usergroups:read", "users:read"},
 		"settings.event_subscriptions.bot_events": []any{"app_home_opened"},
 		"settings.interactivity.is_enabled":       true,
 		"settings.socket_mode_enabled":            true,

@@ -19,6 +19,7 @@ type act struct {
 	view     view   // the view acted on
 	inputs   []string
 	thread   string // the thread that a pressed message is in
+	team     string // the workspace that the person belongs to, where Slack says it
 }
 
 // Format keeps what is lent out of every verb.
@@ -28,6 +29,7 @@ func (a *act) Format(f fmt.State, _ rune) { fmt.Fprint(f, a.inv.ID) }
 // https://docs.slack.dev/reference/interaction-payloads.
 type (
 	slashCommand struct {
+		TeamID      string `json:"team_id"`
 		ChannelID   string `json:"channel_id"`
 		UserID      string `json:"user_id"`
 		UserName    string `json:"user_name"`
@@ -40,6 +42,7 @@ type (
 		Type string `json:"type"`
 		User struct {
 			ID       string `json:"id"`
+			TeamID   string `json:"team_id"`
 			Name     string `json:"name"`
 			Username string `json:"username"`
 		} `json:"user"`
@@ -136,7 +139,7 @@ func decode(envelope string, payload []byte, commands []chat.Command, now time.T
 }
 
 func (p slashCommand) act(commands []chat.Command, now time.Time) *act {
-	a := &act{trigger: p.TriggerID, response: p.ResponseURL}
+	a := &act{trigger: p.TriggerID, response: p.ResponseURL, team: p.TeamID}
 	a.inv.ID = digest("typed", string(p.TriggerID))
 	a.inv.Kind = chat.Typed
 	a.inv.Person = chat.Person{ID: p.UserID, Name: p.UserName}
@@ -147,7 +150,7 @@ func (p slashCommand) act(commands []chat.Command, now time.Time) *act {
 }
 
 func (p interaction) act(now time.Time) *act {
-	a := &act{trigger: p.TriggerID, response: p.ResponseURL}
+	a := &act{trigger: p.TriggerID, response: p.ResponseURL, team: p.User.TeamID}
 	if p.Container.ThreadTS != p.Container.MessageTS { // a message with a thread below names itself
 		a.thread = p.Container.ThreadTS
 	}

@@ -44,7 +44,7 @@ func Manifest(cmds []chat.Command, httpURL string) ([]byte, error) {
 	b.WriteString("      should_escape: true\n")
 	address(3, "url", "commands")
 	b.WriteString("oauth_config:\n  scopes:\n    bot:\n")
-	for _, s := range []string{"commands", "chat:write", "im:write", "usergroups:read"} {
+	for _, s := range []string{"commands", "chat:write", "im:write", "usergroups:read", "users:read"} {
 		b.WriteString("      - " + s + "\n")
 	}
 	b.WriteString("settings:\n  event_subscriptions:\n")

@@ -114,3 +114,30 @@ func JobFailed(j jobs.Job) chat.Message {
 		},
 	}
 }
+
+// RulesRefused tells the ops channel that a file with new access rules was not
+// taken.
+func RulesRefused(why, version string, at time.Time) chat.Message {
+	head := "The new access rules were not taken"
+	return chat.Message{
+		Public: true, Tone: chat.Bad, Summary: head + ": " + sentence(why) + " The ones before stay in force.",
+		Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markBad+" ", chat.B(head), "\nThe ones before stay in force.")},
+			chat.Pre{Lines: strings.Split(why, "\n")},
+			chat.Para{Text: chat.Texts("→ Correct the file, then send SIGHUP again.")},
+			chat.Note{Text: chat.Texts("at ", chat.At(at, chat.ClockSec), " · rules ", chat.C(version))},
+		},
+	}
+}
+
+// RulesTaken resolves RulesRefused.
+func RulesTaken(since, at time.Time) chat.Message {
+	head := "Resolved: the access rules are right again"
+	return chat.Message{
+		Public: true, Tone: chat.Good, Summary: head + ".",
+		Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markDone+" ", chat.B(head))},
+			chat.Note{Text: chat.Texts("not taken since ", chat.At(since, chat.ClockSec), ", taken ", chat.At(at, chat.ClockSec))},
+		},
+	}
+}

@@ -199,11 +199,18 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"question-ended":     view.QuestionEnded(jelly),
 		"replaced":           view.Replaced(),
 		"unnamed":            view.Unnamed("jelyfin", "show", nil, []*inventory.Container{jelly}),
-		"help":               view.Help([]chat.Command{{Name: "show", Summary: "one container", Options: []chat.Option{{Name: "name", Required: true}}}}, access.Operator, rules, ana, space.Home > 0),
-		"alert-down":         view.Down(game, nil, now),
-		"alert-up":           view.Up(game, now.Add(-6*time.Minute), now),
-		"alert-node":         view.Unreachable("Node pve3", "no route to host (595)", 5, now),
-		"alert-job":          view.JobFailed(failed),
+		"denied-outsider":    view.Denied(chat.Person{Platform: chat.Slack, ID: "U0EVE00001", Outsider: true}, access.NoRole, access.Operator, "p4w8c2"),
+		"rules-refused":      view.RulesRefused("the configuration has 1 problem(s):\n  config.yaml:12: access[1].role: there is no role \"king\"", "3f9a2c10", now),
+		"rules-taken":        view.RulesTaken(now.Add(-6*time.Minute), now),
+		"access": view.Rules{Version: "3f9a2c10", Page: 1, Space: space, Rules: []view.Rule{
+			{Number: 1, Rule: access.Rule{Role: access.AdminRole, Users: []string{"slack:U0ANA00001", "discord:1000000000000000001"}}, Holds: []access.Permission{access.View, access.Admin}},
+			{Number: 2, Rule: access.Rule{Role: "night", Groups: []string{"slack:S0NIGHT01"}, Scope: rules}, Holds: []access.Permission{access.View, access.Operate}},
+		}}.Message(),
+		"help":       view.Help([]chat.Command{{Name: "show", Summary: "one container", Options: []chat.Option{{Name: "name", Required: true}}}}, access.Operator, rules, ana, space.Home > 0),
+		"alert-down": view.Down(game, nil, now),
+		"alert-up":   view.Up(game, now.Add(-6*time.Minute), now),
+		"alert-node": view.Unreachable("Node pve3", "no route to host (595)", 5, now),
+		"alert-job":  view.JobFailed(failed),
 	}
 }
 

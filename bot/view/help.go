@@ -21,7 +21,7 @@ func Usage(c chat.Command) string {
 }
 
 // Help lists what exists and what the person may do.
-func Help(cmds []chat.Command, role access.Role, scope []access.Selector, p chat.Person, home bool) chat.Message {
+func Help(cmds []chat.Command, role access.Role, where []access.Selector, p chat.Person, home bool) chat.Message {
 	var t chat.Text
 	var words []string
 	for i, c := range cmds {
@@ -34,12 +34,8 @@ func Help(cmds []chat.Command, role access.Role, scope []access.Selector, p chat
 	you := chat.Texts("You have no role yet: an admin can add ", chat.C(p.ID), " to the access rules.")
 	if role != access.NoRole {
 		of := "every container"
-		if len(scope) > 0 {
-			var s []string
-			for _, sel := range scope {
-				s = append(s, sel.Kind+" "+sel.Value)
-			}
-			of = "containers of " + names(s)
+		if len(where) > 0 {
+			of = "containers of " + scope(where)
 		}
 		you = chat.Texts("You are ", chat.B(string(role)), " for "+of+".")
 	}

@@ -17,6 +17,13 @@ func Denied(p chat.Person, have, need access.Role, request string) chat.Message 
 	if need == access.NoRole {
 		why = chat.Texts("This is not for you")
 	}
+	if p.Outsider {
+		why := "This is not for bots, nor for guests of other organisations. Nothing was changed."
+		return chat.Message{Summary: "Not allowed. " + why, Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markNo+" ", chat.B("Not allowed"), "\n"+why)},
+			chat.Note{Text: chat.Texts("id ", chat.C(request))},
+		}}
+	}
 	if have == access.NoRole {
 		why = append(why, chat.Texts("; you have none. Nothing was changed.")...)
 	} else if have == need {

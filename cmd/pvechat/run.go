@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/pvechat/pvechat/cmd/internal/daemon"
 )
@@ -21,6 +24,19 @@ func (RunCmd) Run(ctx context.Context, app *App) error {
 		return err
 	}
 	log.InfoContext(ctx, "pvechat starts", "version", version())
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	go func() {
+		for {
+			select {
+			case <-hup:
+				d.Reload(app.config)
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
 	if err := d.Run(ctx); err != nil {
 		return err
 	}

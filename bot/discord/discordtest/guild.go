@@ -29,6 +29,8 @@ type user struct {
 	id, name string
 	roles    []string
 	noDMs    bool
+	bot      bool
+	left     bool // the guild
 }
 
 type channel struct {
@@ -49,6 +51,21 @@ func (s *Server) AddUser(id, name string, roles ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users[id] = &user{id: id, name: name, roles: roles}
+	s.changed()
+}
+
+// MakeBot turns a person into another application's bot user.
+func (s *Server) MakeBot(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users[userID].bot = true
+}
+
+// RemoveUser lets a person leave the guild.
+func (s *Server) RemoveUser(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.users[userID].left = true
 	s.changed()
 }
 
@@ -170,10 +187,14 @@ func (ch *channel) botPermissions() string {
 // What REST says of people, channels and the guild.
 
 func (s *Server) userObject(u *user) object {
-	return object{
+	o := object{
 		"id": u.id, "username": strings.ToLower(strings.ReplaceAll(u.name, " ", "_")),
 		"discriminator": "0", "global_name": u.name, "avatar": nil,
 	}
+	if u.bot {
+		o["bot"] = true
+	}
+	return o
 }
 
 func (s *Server) memberObject(u *user) object {
@@ -231,7 +252,7 @@ func (s *Server) getMember(c *call) (reply, error) {
 	if c.PathValue("guild") != s.opts.GuildID {
 		return reply{}, errUnknownGuild
 	}
-	if u := s.users[c.PathValue("user")]; u != nil {
+	if u := s.users[c.PathValue("user")]; u != nil && !u.left {
 		return okReply(s.memberObject(u)), nil
 	}
 	return reply{}, errUnknownMember

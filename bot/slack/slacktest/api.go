@@ -314,16 +314,16 @@ func (s *Server) authTest(c *call) object {
 }
 
 func (s *Server) usersInfo(c *call) object {
-	name, bot := "pvechat", true
+	name, bot, team, left := "pvechat", true, TeamID, false
 	if c.req.User != BotUserID {
 		p := s.people[c.req.User]
 		if p == nil {
 			return fail("user_not_found")
 		}
-		name, bot = p.name, false
+		name, bot, team, left = p.name, false, p.team, p.left
 	}
 	return object{"user": object{
-		"id": c.req.User, "team_id": TeamID, "name": name, "real_name": name, "deleted": false, "is_bot": bot, "is_app_user": false,
+		"id": c.req.User, "team_id": team, "name": name, "real_name": name, "deleted": left, "is_bot": bot, "is_stranger": team != TeamID, "is_app_user": false,
 		"tz": "Etc/UTC", "tz_label": "Coordinated Universal Time", "tz_offset": 0,
 		"profile": object{"real_name": name, "display_name": name, "team": TeamID},
 	}}

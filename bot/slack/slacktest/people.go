@@ -55,7 +55,7 @@ func (s *Server) Command(ctx context.Context, user, channel, text string) (Outco
 		address := s.newResponseURL(user, ch.id, nil)
 		u := s.responseURLs[strings.TrimPrefix(address, s.base)]
 		return s.dispatch("slash_commands", true, object{
-			"token": verificationToken, "team_id": TeamID, "team_domain": teamDomain, "channel_id": ch.id, "channel_name": ch.label(),
+			"token": verificationToken, "team_id": s.people[user].team, "team_domain": teamDomain, "channel_id": ch.id, "channel_name": ch.label(),
 			"user_id": user, "user_name": s.people[user].name, "command": s.opts.Command, "text": text, "api_app_id": AppID,
 			"is_enterprise_install": "false", "response_url": address, "trigger_id": s.newTrigger(user, nil),
 		}, func(payload json.RawMessage) {
@@ -288,7 +288,7 @@ func (s *Server) interaction(kind, user string) object {
 	name := s.people[user].name
 	return object{
 		"type": kind, "api_app_id": AppID, "token": verificationToken,
-		"user": object{"id": user, "username": name, "name": name, "team_id": TeamID},
+		"user": object{"id": user, "username": name, "name": name, "team_id": s.people[user].team},
 		"team": object{"id": TeamID, "domain": teamDomain}, "enterprise": nil, "is_enterprise_install": false,
 	}
 }

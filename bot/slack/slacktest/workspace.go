@@ -19,6 +19,8 @@ func newWorkspace() workspace {
 
 type person struct {
 	id, name string
+	team     string // the workspace that the person belongs to
+	left     bool   // the account was deactivated
 	dm       string // the channel between the person and the bot, once there is one
 }
 
@@ -113,7 +115,7 @@ func (s *Server) AddUser(id, name string, groups ...string) {
 	defer s.mu.Unlock()
 	p := s.people[id]
 	if p == nil {
-		p = &person{id: id}
+		p = &person{id: id, team: TeamID}
 		s.people[id] = p
 	}
 	p.name = name
@@ -125,6 +127,27 @@ func (s *Server) AddUser(id, name string, groups ...string) {
 			s.groups[g] = &group{id: g}
 		}
 		s.groups[g].members = append(s.groups[g].members, id)
+	}
+	s.touch()
+}
+
+// MakeForeign makes a person a guest of another organisation, in channels that
+// are shared with it (Slack Connect).
+func (s *Server) MakeForeign(id, team string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.people[id].team = team
+	s.touch()
+}
+
+// Deactivate ends a person's account, as an admin does when somebody leaves:
+// the id stays known, and is in no user group any more.
+func (s *Server) Deactivate(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.people[id].left = true
+	for _, g := range s.groups {
+		g.members = slices.DeleteFunc(g.members, func(m string) bool { return m == id })
 	}
 	s.touch()
 }

@@ -42,6 +42,7 @@ type Config struct {
 	KeysetFile string          `yaml:"keyset_file"`
 	Refresh    RefreshConfig   `yaml:"refresh"`
 	Channels   ChannelsConfig  `yaml:"channels"`
+	Roles      RolesConfig     `yaml:"roles"`
 	Access     []AccessConfig  `yaml:"access"`
 	Templates  string          `yaml:"templates_dir"`
 	HTTP       HTTPConfig      `yaml:"http"`
@@ -124,6 +125,9 @@ type OpsConfig struct {
 	Slack   string `yaml:"slack"`
 	Discord string `yaml:"discord"`
 }
+
+// RolesConfig are roles of one's own: what each may do, by name.
+type RolesConfig map[string][]access.Permission
 
 // AccessConfig is one rule.
 type AccessConfig struct {
@@ -362,7 +366,7 @@ func (c *checker) check(cfg *Config) {
 		var re *ruleError
 		if errors.As(err, &re) {
 			for _, p := range re.problems {
-				c.wrong(p.text, append([]any{"access", p.rule}, p.path...)...)
+				c.wrong(p.text, p.path...)
 			}
 		}
 	}
@@ -484,65 +488,4 @@ func (c *checker) checkDatabase(cfg *Config) {
 	case !strings.HasPrefix(raw, "postgres://") && !strings.HasPrefix(raw, "postgresql://"):
 		c.wrong("database.url: it begins with neither sqlite: nor postgres://", "database", "url")
 	}
-}
-
-// ruleError says which rules are wrong.
-type ruleError struct{ problems []ruleProblem }
-
-type ruleProblem struct {
-	rule int
-	path []any
-	text string
-}
-
-func (e *ruleError) Error() string {
-	var all []string
-	for _, p := range e.problems {
-		all = append(all, p.text)
-	}
-	return strings.Join(all, "; ")
-}
-
-// Rules makes access rules of the configuration.
-func (c Config) Rules() (*access.Rules, error) {
-	var wrong ruleError
-	var rules []access.Rule
-	for i, a := range c.Access {
-		at := fmt.Sprintf("access[%d]", i)
-		role, err := access.ParseRole(a.Role)
-		if err != nil {
-			wrong.problems = append(wrong.problems, ruleProblem{i, []any{"role"}, at + ": " + err.Error()})
-		}
-		r := access.Rule{Role: role}
-		add := func(into *[]string, platform string, ids []string) {
-			for _, id := range ids {
-				*into = append(*into, platform+":"+id)
-			}
-		}
-		add(&r.Users, "slack", a.Slack.Users)
-		add(&r.Groups, "slack", a.Slack.Groups)
-		add(&r.Users, "discord", a.Discord.Users)
-		add(&r.Groups, "discord", a.Discord.Roles)
-		if len(a.Slack.Roles) > 0 {
-			wrong.problems = append(wrong.problems, ruleProblem{i, []any{"slack", "roles"}, at + ".slack.roles: Slack has users and groups"})
-		}
-		if len(a.Discord.Groups) > 0 {
-			wrong.problems = append(wrong.problems, ruleProblem{i, []any{"discord", "groups"}, at + ".discord.groups: Discord has users and roles"})
-		}
-		if len(r.Users)+len(r.Groups) == 0 {
-			wrong.problems = append(wrong.problems, ruleProblem{i, nil, at + ": it names nobody; add users, groups or roles"})
-		}
-		for j, s := range a.Containers {
-			sel, err := access.ParseSelector(s)
-			if err != nil {
-				wrong.problems = append(wrong.problems, ruleProblem{i, []any{"containers", j}, fmt.Sprintf("%s.containers[%d]: %v", at, j, err)})
-			}
-			r.Scope = append(r.Scope, sel)
-		}
-		rules = append(rules, r)
-	}
-	if len(wrong.problems) > 0 {
-		return nil, &wrong
-	}
-	return access.NewRules(rules)
 }

@@ -139,3 +139,38 @@ func keys(t reflect.Type) []string {
 	}
 	return all
 }
+
+func TestRulesThatMakeNoSenseAreNamed(t *testing.T) {
+	_, wrong := parse(t, strings.Replace(good, "access:\n", `roles:
+  viewer: [view]
+  empty: []
+  blind: [operate]
+  flying: [view, fly]
+  night: [view, operate]
+access:
+  - {role: night, slack: {users: [U1]}}
+  - {role: blind, slack: {users: [ana]}}
+  - {role: viewer, slack: {groups: [""]}}
+  - {role: viewer, discord: {roles: [ops]}}
+  - {role: viewer, slack: {users: [U1]}, containers: []}
+  - {role: viewer, slack: {users: [U1]}, containers: ["cluster:hom", "node:hom/pve1", "vmid:home/x"]}
+  - {role: viewer}
+`, 1), nil)
+	if wrong == nil {
+		t.Fatal("it was taken")
+	}
+	text := wrong.Error()
+	for _, want := range []string{
+		`role "viewer" exists already`, `role "empty" is empty`, `role "blind" lacks view`, `"fly" is no permission`,
+		`access[1].role: there is no role "blind"`, `access[1].slack.users[0]: "ana" is no id`, `access[2].slack.groups[0]: "" is no id`,
+		`access[3].discord.roles[0]: "ops" is no id`, `access[4].containers: it is empty`, `there is no cluster hom`,
+		`"vmid:home/x": a VMID is a number`, `access[6]: it names nobody`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("it does not say %q:\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "access[0]") {
+		t.Errorf("a good rule is named:\n%s", text)
+	}
+}

@@ -123,3 +123,26 @@ func TestARestartAdoptsWhatIsUnderWay(t *testing.T) {
 		wantTasks(t, w, 102, "vzstart")
 	})
 }
+
+// Bots, and guests of other organisations in shared channels, are kept out even
+// where a rule names them.
+func TestOutsidersAreKeptOut(t *testing.T) {
+	onBoth(t, func(t *testing.T, on daemontest.Platform) {
+		w := newWorld(t)
+		eve := w.Person(on, "Eve", "admin")
+		w.Run()
+		eve.Command("start wiki")
+		eve.Sees("Started wiki")
+		if on == daemontest.Slack {
+			w.Slack.MakeForeign(eve.ID, "T0OTHER01")
+		} else {
+			w.Discord.MakeBot(eve.ID)
+		}
+		eve.Command("stop web")
+		denied := eve.Sees("Not allowed", "guests of other organisations")
+		if strings.Contains(denied.Text, "web") {
+			t.Errorf("it tells of the target:\n%s", denied.Text)
+		}
+		wantTasks(t, w, 101)
+	})
+}

@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +36,7 @@ type Daemon struct {
 	clusters  []*proxmox.Client
 	guests    map[string]handlers.Guest
 	platforms []chat.Platform
+	rules     *rulebook
 }
 
 // NewLog makes the log that the configuration wants.
@@ -52,6 +52,10 @@ func NewLog(c LogConfig, w io.Writer) *slog.Logger {
 
 // New puts the parts together. It does no I/O.
 func New(cfg Config, log *slog.Logger) (*Daemon, error) {
+	rules, err := cfg.Rules()
+	if err != nil {
+		return nil, err
+	}
 	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics(), guests: map[string]handlers.Guest{}}
 	for _, c := range cfg.Clusters {
 		client, err := proxmox.New(proxmox.Config{
@@ -71,7 +75,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	}
 	if s := cfg.Slack; s != nil {
 		p, err := slack.New(slack.Config{
-			BotToken: slack.Secret(s.BotToken), AppToken: slack.Secret(s.AppToken), APIURL: s.APIURL, Groups: slackGroups(cfg.Access), Log: log,
+			BotToken: slack.Secret(s.BotToken), AppToken: slack.Secret(s.AppToken), APIURL: s.APIURL, Groups: groupsOn(chat.Slack, rules), Log: log,
 		})
 		if err != nil {
 			return nil, err
@@ -87,16 +91,8 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 		}
 		d.platforms = append(d.platforms, p)
 	}
+	d.rules = newRulebook(rules, d.platforms, log)
 	return d, nil
-}
-
-func slackGroups(rules []AccessConfig) []string {
-	var ids []string
-	for _, r := range rules {
-		ids = append(ids, r.Slack.Groups...)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
 }
 
 // OpenStorage opens the configured database. The caller closes it.
@@ -152,10 +148,6 @@ func (d *Daemon) openKeys(ctx context.Context, db *storage.DB) error {
 }
 
 func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
-	rules, err := d.cfg.Rules()
-	if err != nil {
-		return bot.Bot{}, err
-	}
 	inv := inventory.New(inventory.Config{Sources: sources(d.clusters), Store: db, Every: d.cfg.Every(), Log: d.log})
 	parts := struct {
 		jobs    map[string]jobs.Proxmox
@@ -190,10 +182,10 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		},
 	})
 	h = handlers.New(handlers.Deps{
-		Log: d.log, Policy: rules, Inventory: inv, Clusters: parts.reads, Guests: d.guests, Jobs: runner, Live: keep, Events: db, History: history,
+		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: d.guests, Jobs: runner, Live: keep, Events: db, History: history,
 		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed,
 	})
-	router, err := handlers.NewRouter(d.log, rules, db, inv, db, time.Now, h.Routes()...)
+	router, err := handlers.NewRouter(d.log, d.rules, db, inv, db, time.Now, h.Routes()...)
 	if err != nil {
 		return bot.Bot{}, err
 	}
@@ -238,6 +230,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 				}
 				return refresh.Run(ctx)
 			}),
+			"rules":  bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
 			"jobs":   runner,
 			"boards": keep,
 			"http":   bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, inv), Metrics: d.metrics, Log: d.log},
@@ -262,7 +255,7 @@ func (d *Daemon) checks(db *storage.DB, inv *inventory.Inventory) func(context.C
 		if err := db.Ping(ctx); err != nil {
 			base.OK, base.Detail = false, err.Error()
 		}
-		checks := []bot.Check{base}
+		checks := []bot.Check{base, d.rules.check()}
 		for _, p := range d.platforms {
 			h := p.Health()
 			checks = append(checks, bot.Check{Name: string(p.Name()), OK: h.OK, Detail: h.Detail, Since: h.Since})
