@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,7 @@ import (
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/live"
 	"github.com/pvechat/pvechat/bot/slack"
 	"github.com/pvechat/pvechat/bot/view"
 	"github.com/pvechat/pvechat/handlers"
@@ -135,9 +137,9 @@ func BenchmarkTick(b *testing.B) {
 	}
 }
 
-// BenchmarkRoute is a read from the invocation to its surface.
-func BenchmarkRoute(b *testing.B) {
-	srv := serve(b, fleet(10000))
+// reads answers reads of a fleet: router, views and database.
+func reads(b *testing.B, n int) chat.Handler {
+	srv := serve(b, fleet(n))
 	client, err := proxmox.New(proxmox.Config{Name: "home", URLs: []string{srv.URL}, TokenID: "bot@pve!bot", TokenSecret: "x", Insecure: true})
 	if err != nil {
 		b.Fatal(err)
@@ -147,20 +149,41 @@ func BenchmarkRoute(b *testing.B) {
 	if _, err := inv.Refresh(context.Background(), "home"); err != nil {
 		b.Fatal(err)
 	}
-	rules, err := access.NewRules([]access.Rule{{Role: access.Viewer, Users: []string{"slack:U1"}}})
+	rules, err := access.NewRules([]access.Rule{{Role: access.Viewer, Users: []string{"slack:" + slackUser, "discord:" + discordUser}}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
-	h := handlers.New(handlers.Deps{Log: log, Policy: rules, Inventory: inv, Jobs: jobs.New(jobs.Config{}), Every: 30 * time.Second, Now: time.Now})
-	router, err := handlers.NewRouter(log, rules, db, inv, db, time.Now, h.Routes()...)
+	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	h := handlers.New(handlers.Deps{
+		Log: log, Policy: rules, Inventory: inv, Jobs: jobs.New(jobs.Config{}), Live: live.New(live.Config{}), Every: 30 * time.Second, Now: time.Now,
+	})
+	router, err := handlers.NewRouter(log, rules, unwritten{b}, inv, unwritten{b}, time.Now, h.Routes()...)
 	if err != nil {
 		b.Fatal(err)
 	}
-	inv1 := chat.Invocation{Kind: chat.Typed, Command: "list", Person: chat.Person{Platform: chat.Slack, ID: "U1"}, Space: chat.Space{Board: 12, Panel: 30}}
+	return router
+}
+
+// unwritten fails the benchmark where a read writes to the database.
+type unwritten struct{ *testing.B }
+
+func (b unwritten) Record(_ context.Context, e handlers.Entry) error {
+	b.Errorf("a read was written to the audit: %+v", e)
+	return nil
+}
+
+func (b unwritten) First(_ context.Context, key string) (bool, error) {
+	b.Errorf("a read was noted: %s", key)
+	return true, nil
+}
+
+// BenchmarkRoute is a read from the invocation to its surface.
+func BenchmarkRoute(b *testing.B) {
+	h := reads(b, 10000)
+	list := chat.Invocation{Kind: chat.Typed, Command: "list", Person: chat.Person{Platform: chat.Slack, ID: slackUser}, Space: chat.Space{Board: 12, Panel: 30}}
 	b.ReportAllocs()
 	for b.Loop() {
-		if a := router.Handle(context.Background(), inv1); a.Now == nil {
+		if a := h.Handle(context.Background(), list); a.Now == nil {
 			b.Fatal("no answer")
 		}
 	}

@@ -391,6 +391,7 @@ func (inv *Inventory) publish(moved bool) {
 		}
 	}
 	if old == nil || moved {
+		s.typed = &index{}
 		for _, c := range s.byID {
 			s.byState[c.State] = append(s.byState[c.State], c)
 		}
@@ -398,6 +399,7 @@ func (inv *Inventory) publish(moved bool) {
 			slices.SortFunc(list, order)
 		}
 	} else {
+		s.typed = old.typed
 		for st, list := range old.byState {
 			next := make([]*Container, len(list))
 			for i, c := range list {

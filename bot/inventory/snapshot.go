@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -15,6 +16,28 @@ type Snapshot struct {
 	Clusters []Cluster // in the order of the configuration
 	byState  map[State][]*Container
 	byID     map[ID]*Container
+	typed    *index
+}
+
+// index finds containers by what a person types. Snapshots in which nobody has
+// another name or number share one.
+type index struct {
+	once   sync.Once // the first who types pays for it
+	byName map[string][]ID
+	byVMID map[int][]ID
+}
+
+func (s *Snapshot) index() *index {
+	s.typed.once.Do(func() {
+		s.typed.byName, s.typed.byVMID = make(map[string][]ID, len(s.byID)), make(map[int][]ID, len(s.byID))
+		for id, c := range s.byID {
+			s.typed.byVMID[c.VMID] = append(s.typed.byVMID[c.VMID], id)
+			if name := strings.ToLower(c.Hostname); name != "" {
+				s.typed.byName[name] = append(s.typed.byName[name], id)
+			}
+		}
+	})
+	return s.typed
 }
 
 // Cluster is the state of one cluster's answers.
@@ -98,13 +121,17 @@ func (s *Snapshot) Find(name string) []*Container {
 		rest = name
 	}
 	rest = strings.TrimPrefix(strings.TrimPrefix(rest, "CT "), "ct ")
-	vmid, err := strconv.Atoi(rest)
+	ids := s.index().byName[strings.ToLower(rest)]
+	if vmid, err := strconv.Atoi(rest); err == nil {
+		ids = slices.Concat(ids, s.index().byVMID[vmid])
+	}
 	var found []*Container
-	for _, c := range s.byID {
+	for _, id := range ids {
+		c := s.byID[id]
 		if qualified && !strings.EqualFold(place, c.Node) && !strings.EqualFold(place, c.Cluster) {
 			continue
 		}
-		if strings.EqualFold(c.Hostname, rest) && rest != "" || err == nil && c.VMID == vmid {
+		if !slices.Contains(found, c) { // its name is its number
 			found = append(found, c)
 		}
 	}

@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -107,8 +108,10 @@ func (a *Adapter) submit(ctx context.Context, h chat.Handler, act *act, ack func
 }
 
 func updateResponse(s chat.Surface, act *act) any {
-	view := renderModal(s, act.inv.Channel, ackSize)
-	return slackgo.NewUpdateViewSubmissionResponse(&view)
+	return struct {
+		Action string          `json:"response_action"`
+		View   json.RawMessage `json:"view"`
+	}{"update", renderModal(s, act.inv.Channel, ackSize).json()}
 }
 
 // fieldErrors are errors at inputs that the form has; what was said of others
@@ -288,21 +291,12 @@ func (a *Adapter) window(ctx context.Context, act *act, s chat.Surface, replace 
 	if inWindow && replace {
 		return source, a.Update(ctx, source, s)
 	}
-	open, method := a.api.OpenViewContext, "views.open"
+	method := "views.open"
 	if inWindow {
-		open, method = a.api.PushViewContext, "views.push"
+		method = "views.push"
 	}
-	at := panelRef("", act.inv.Channel)
-	err := a.call(ctx, method, "", func() error {
-		if act.trigger == "" {
-			return slackgo.SlackErrorResponse{Err: "expired_trigger_id"}
-		}
-		v, err := open(ctx, string(act.trigger), renderModal(s, act.inv.Channel, viewSize))
-		if err == nil {
-			at.ID = v.ID
-		}
-		return err
-	})
+	at, err := a.openView(ctx, method, act.trigger, renderModal(s, act.inv.Channel, viewSize))
+	at.Channel = act.inv.Channel
 	switch {
 	case err == nil:
 		return at, nil

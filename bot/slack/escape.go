@@ -24,6 +24,9 @@ func width(s string) int {
 // clean drops characters that show nothing, or that turn what follows around,
 // and keeps line breaks.
 func clean(s string) string {
+	if ordinary(s) {
+		return s
+	}
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n':
@@ -37,8 +40,21 @@ func clean(s string) string {
 	}, s)
 }
 
+// ordinary reports whether s is a single line of printable ASCII, as most is.
+func ordinary(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // line is s on a single line.
 func line(s string) string {
+	if ordinary(s) {
+		return s
+	}
 	return strings.ReplaceAll(clean(s), "\n", " ")
 }
 
@@ -79,6 +95,9 @@ func plain(s string, limit int) string {
 	}
 	return fill(line(s), limit)
 }
+
+// special are the characters that escaped changes.
+const special = "&<>*~|`_@"
 
 // escaped is how one character of somebody's text appears in mrkdwn, where it
 // must mean nothing. Slack knows no escape for its markers, so they become
@@ -168,6 +187,11 @@ func (w *cutter) text(t chat.Text) bool {
 }
 
 func (w *cutter) runes(s string, escape func(rune) string, reserve int) bool {
+	if ordinary(s) && !strings.ContainsAny(s, special) && w.used+len(s)+reserve <= w.limit {
+		w.used += len(s)
+		w.b.WriteString(s)
+		return true
+	}
 	for _, r := range s {
 		if !w.add(escape(r), reserve) {
 			return false

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	slackgo "github.com/slack-go/slack"
-
 	"github.com/pvechat/pvechat/bot/chat"
 )
 
@@ -34,18 +32,19 @@ const (
 // piece is what one chat.Block became; its blocks stay together.
 type piece struct {
 	kind   kind
-	blocks []slackgo.Block
+	blocks int
+	json   []byte // of the blocks, with commas between them
 }
 
-// fit returns the blocks of pieces within both limits. What is left out goes
-// from the end, rows first, and a line says how many.
-func fit(pieces []piece, blocks, limit int, measure func([]byte) int) []slackgo.Block {
+// fit returns the blocks of pieces within both limits, as a JSON array. What is
+// left out goes from the end, rows first, and a line says how many.
+func fit(pieces []piece, blocks, limit int, measure func([]byte) int) []byte {
 	limit -= 64 // the frame around the blocks
 	sizes := make([]int, len(pieces))
 	n, total := 0, 0
 	for i, p := range pieces {
-		sizes[i] = size(p.blocks, measure)
-		n += len(p.blocks)
+		sizes[i] = measure(p.json) + 2
+		n += p.blocks
 		total += sizes[i]
 	}
 	out := make([]bool, len(pieces))
@@ -63,32 +62,38 @@ func fit(pieces []piece, blocks, limit int, measure func([]byte) int) []slackgo.
 			}
 			out[i], first = true, min(first, i)
 			left++
-			n -= len(pieces[i].blocks)
+			n -= pieces[i].blocks
 			total -= sizes[i]
 		}
 	}
-	var fitted []slackgo.Block
+	fitted := []byte{'['}
+	add := func(b []byte) {
+		if len(fitted) > 1 {
+			fitted = append(fitted, ',')
+		}
+		fitted = append(fitted, b...)
+	}
 	for i, p := range pieces {
 		if left > 0 && i == first {
-			fitted = append(fitted, note(chat.Texts(fmt.Sprintf("… and %d more", left)))...)
+			add(encoded(note(chat.Texts(fmt.Sprintf("… and %d more", left)))))
 		}
 		if !out[i] {
-			fitted = append(fitted, p.blocks...)
+			add(p.json)
 		}
 	}
-	if len(fitted) == 0 {
-		fitted = note(chat.Texts("Nothing to show."))
+	if len(fitted) == 1 {
+		add(encoded(note(chat.Texts("Nothing to show."))))
 	}
-	return fitted
+	return append(fitted, ']')
 }
 
-// size measures v as it goes over the wire.
-func size(v any, measure func([]byte) int) int {
-	b, err := json.Marshal(v)
+// encoded is blocks as they go over the wire, with commas between them.
+func encoded(blocks []any) []byte {
+	b, err := json.Marshal(blocks)
 	if err != nil {
-		return 0 // nothing that is rendered here can fail to marshal
+		return nil // nothing that is rendered here can fail to marshal
 	}
-	return measure(b)
+	return b[1 : len(b)-1]
 }
 
 func charCount(b []byte) int { return utf8.RuneCount(b) }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -49,11 +50,12 @@ const (
 func Render(s chat.Surface) (json.RawMessage, error) {
 	switch s := s.(type) {
 	case chat.Message:
-		return json.Marshal(renderMessage(s))
+		m := renderMessage(s)
+		return with(m, "blocks", m.Blocks), nil
 	case chat.Panel, chat.Form:
-		return json.Marshal(renderModal(s, "", viewSize))
+		return renderModal(s, "", viewSize).json(), nil
 	case chat.Home:
-		return json.Marshal(renderHome(s))
+		return renderHome(s).json(), nil
 	}
 	return nil, fmt.Errorf("slack: no surface: %T", s)
 }
@@ -61,15 +63,16 @@ func Render(s chat.Surface) (json.RawMessage, error) {
 // message is the part of a message that Render owns. Every way to send one
 // has these two fields.
 type message struct {
-	Text   string          `json:"text"`
-	Blocks []slackgo.Block `json:"blocks"`
+	Text   string `json:"text"`
+	Blocks []byte `json:"-"`
 }
 
 func renderMessage(m chat.Message) message {
 	r := &renderer{suffix: suffix(m.State), headers: true}
 	r.blocks(m.Blocks)
 	text := fallback(m.Summary, m.Blocks)
-	return message{Text: text, Blocks: fit(r.pieces, messageBlocks, messageSize-size(text, charCount), charCount)}
+	said, _ := json.Marshal(text) // as it counts: with its escapes
+	return message{Text: text, Blocks: fit(r.pieces, messageBlocks, messageSize-charCount(said), charCount)}
 }
 
 // asMessage is s where only a message can be shown.
@@ -134,10 +137,38 @@ func (m metadata) String() string {
 	return string(b)
 }
 
+// sheet is a view as Slack takes it: a modal or a home.
+type sheet struct {
+	Type            slackgo.ViewType         `json:"type"`
+	CallbackID      string                   `json:"callback_id,omitempty"`
+	Title           *slackgo.TextBlockObject `json:"title,omitempty"`
+	Submit          *slackgo.TextBlockObject `json:"submit,omitempty"`
+	Close           *slackgo.TextBlockObject `json:"close,omitempty"`
+	PrivateMetadata string                   `json:"private_metadata,omitempty"`
+	NotifyOnClose   bool                     `json:"notify_on_close,omitempty"`
+	Blocks          []byte                   `json:"-"`
+}
+
+func (v sheet) json() []byte { return with(v, "blocks", v.Blocks) }
+
+// with is an object with one more field, which is JSON already: package json
+// would read it through once more for every object around it.
+func with(object any, field string, value []byte) []byte {
+	b, _ := json.Marshal(object) // strings and flags always marshal
+	b = slices.Grow(b, len(field)+len(value)+4)
+	b = b[:len(b)-1]
+	if len(b) > 1 {
+		b = append(b, ',')
+	}
+	b = append(b, '"')
+	b = append(append(b, field...), `":`...)
+	return append(append(b, value...), '}')
+}
+
 // renderModal renders s as a modal of at most limit bytes. A modal says when
 // it is closed.
-func renderModal(s chat.Surface, channel string, limit int) slackgo.ModalViewRequest {
-	v := slackgo.ModalViewRequest{Type: slackgo.VTModal, NotifyOnClose: true}
+func renderModal(s chat.Surface, channel string, limit int) sheet {
+	v := sheet{Type: slackgo.VTModal, NotifyOnClose: true}
 	r := &renderer{view: true}
 	var state string
 	switch s := s.(type) {
@@ -166,19 +197,19 @@ func renderModal(s chat.Surface, channel string, limit int) slackgo.ModalViewReq
 		r.blocks(m.Blocks)
 	}
 	v.PrivateMetadata = metadata{state, channel}.String()
-	v.Blocks.BlockSet = fit(r.pieces, viewBlocks, limit, byteCount)
+	v.Blocks = fit(r.pieces, viewBlocks, limit, byteCount)
 	return v
 }
 
-func renderHome(s chat.Surface) slackgo.HomeTabViewRequest {
+func renderHome(s chat.Surface) sheet {
 	m := asMessage(s)
 	r := &renderer{headers: true, view: true}
 	r.blocks(m.Blocks)
-	return slackgo.HomeTabViewRequest{
+	return sheet{
 		Type:            slackgo.VTHomeTab,
 		CallbackID:      "home",
 		PrivateMetadata: metadata{State: m.State}.String(),
-		Blocks:          slackgo.Blocks{BlockSet: fit(r.pieces, viewBlocks, viewSize, byteCount)},
+		Blocks:          fit(r.pieces, viewBlocks, viewSize, byteCount),
 	}
 }
 
@@ -213,6 +244,29 @@ func intro(f chat.Form) []chat.Block {
 	}
 	return append([]chat.Block{h}, rest...)
 }
+
+// Blocks in Slack's shapes. The SDK's own types for these three encode every
+// element by itself and the whole once more.
+type (
+	section struct {
+		Type      string                     `json:"type"`
+		Text      *slackgo.TextBlockObject   `json:"text,omitempty"`
+		BlockID   string                     `json:"block_id,omitempty"`
+		Fields    []*slackgo.TextBlockObject `json:"fields,omitempty"`
+		Accessory slackgo.BlockElement       `json:"accessory,omitempty"`
+	}
+	contextual struct {
+		Type     string                     `json:"type"`
+		Elements []*slackgo.TextBlockObject `json:"elements"`
+	}
+	actions struct {
+		Type     string                 `json:"type"`
+		BlockID  string                 `json:"block_id,omitempty"`
+		Elements []slackgo.BlockElement `json:"elements"`
+	}
+)
+
+func sectionOf(t chat.Text) *section { return &section{Type: "section", Text: mrkdwnText(t, maxText)} }
 
 // renderer collects the pieces of one surface.
 type renderer struct {
@@ -262,15 +316,15 @@ func (r *renderer) blocks(blocks []chat.Block) {
 	}
 }
 
-func (r *renderer) add(k kind, blocks ...slackgo.Block) {
+func (r *renderer) add(k kind, blocks ...any) {
 	if len(blocks) > 0 {
-		r.pieces = append(r.pieces, piece{k, blocks})
+		r.pieces = append(r.pieces, piece{k, len(blocks), encoded(blocks)})
 	}
 }
 
 func (r *renderer) section(t chat.Text) {
 	if !blank(t.String()) {
-		r.add(other, slackgo.NewSectionBlock(mrkdwnText(t, maxText), nil, nil))
+		r.add(other, sectionOf(t))
 	}
 }
 
@@ -304,12 +358,12 @@ func (r *renderer) row(row chat.Row) {
 	if tail := joined([]chat.Text{chat.Texts(line(row.Word)), chat.Texts(line(row.Where))}); len(tail) > 0 {
 		t = chat.Texts(t, "  ", tail)
 	}
-	s := slackgo.NewSectionBlock(mrkdwnText(prefixed(row.Mark, t), maxText), nil, nil)
+	s := sectionOf(prefixed(row.Mark, t))
 	s.BlockID = r.blockID(row.ID)
 	if menu := r.menu(row); menu != nil {
-		s.Accessory = slackgo.NewAccessory(menu)
+		s.Accessory = menu
 	}
-	r.add(listed, append([]slackgo.Block{s}, note(joined([]chat.Text{row.Facts, chat.Texts(row.Dots)}))...)...)
+	r.add(listed, append([]any{s}, note(joined([]chat.Text{row.Facts, chat.Texts(row.Dots)}))...)...)
 }
 
 // menu is the overflow menu of a row; nil where nothing can be done. Its
@@ -344,22 +398,22 @@ func (r *renderer) item(it chat.Item) {
 	if blank(t.String()) {
 		t = chat.Texts("–")
 	}
-	s := slackgo.NewSectionBlock(mrkdwnText(t, maxText), nil, nil)
+	s := sectionOf(t)
 	dim := []chat.Text{it.Note}
 	if it.Button != nil {
 		if b, why := r.button(*it.Button); b != nil {
-			s.Accessory = slackgo.NewAccessory(b)
+			s.Accessory = b
 		} else {
 			dim = append(dim, notNow([]string{why}))
 		}
 	}
-	r.add(entry, append([]slackgo.Block{s}, note(joined(dim))...)...)
+	r.add(entry, append([]any{s}, note(joined(dim))...)...)
 }
 
 func (r *renderer) fields(fields chat.Fields) {
 	for len(fields) > 0 {
 		n := min(len(fields), maxFields)
-		s := slackgo.NewSectionBlock(nil, nil, nil)
+		s := &section{Type: "section"}
 		for _, f := range fields[:n] {
 			v := f.Value
 			if blank(v.String()) {
@@ -436,7 +490,7 @@ func (r *renderer) controls(c chat.Controls) {
 	}
 	for len(elements) > 0 {
 		n := min(len(elements), maxActions)
-		r.add(other, slackgo.NewActionBlock(r.blockID(id), elements[:n]...))
+		r.add(other, actions{"actions", r.blockID(id), elements[:n]})
 		elements, id = elements[n:], ""
 	}
 	r.add(other, note(notNow(off))...)
@@ -596,11 +650,11 @@ func (r *renderer) blockID(id string) string {
 	return id
 }
 
-func note(t chat.Text) []slackgo.Block {
+func note(t chat.Text) []any {
 	if blank(t.String()) {
 		return nil
 	}
-	return []slackgo.Block{slackgo.NewContextBlock("", mrkdwnText(t, maxText))}
+	return []any{contextual{"context", []*slackgo.TextBlockObject{mrkdwnText(t, maxText)}}}
 }
 
 // notNow says what cannot be pressed, and why.
