@@ -3,6 +3,7 @@ package inventory_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -174,5 +175,33 @@ func TestAReusedNumberIsAnotherContainer(t *testing.T) {
 	refresh(t, inv)
 	if c := one(t, inv, "web"); c.ID == id {
 		t.Error("it has the old one's id")
+	}
+}
+
+func TestWhatIsTypedFindsTheContainersThatItNames(t *testing.T) {
+	two := row(102, "WEB", "running")
+	two.Node = "pve2"
+	inv, src := newInventory(t, row(101, "web", "running"), two, row(103, "", "stopped"), row(104, "101", "stopped"))
+	for typed, want := range map[string][]int{
+		"web": {102, 101}, "pve1/Web": {101}, "PVE2/web": {102}, "home/103": {103}, "CT 103": {103}, "101": {104, 101}, "home/104": {104},
+		"": nil, "nothing": nil, "pve3/web": nil, "/": nil,
+	} {
+		var got []int
+		for _, c := range inv.Snapshot().Find(typed) {
+			got = append(got, c.VMID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%q finds %v, want %v", typed, got, want)
+		}
+	}
+	src.res.Containers[0].CPU = 0.9 // nobody moved: the names stand, the facts do not
+	refresh(t, inv)
+	if c := one(t, inv, "pve1/web"); c.CPUPct != 90 {
+		t.Errorf("it finds an old one: %d %%", c.CPUPct)
+	}
+	src.res.Containers[0].Name = "www"
+	refresh(t, inv)
+	if one(t, inv, "www"); len(inv.Snapshot().Find("pve1/web")) != 0 {
+		t.Error("it is found by its old name")
 	}
 }
