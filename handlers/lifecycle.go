@@ -243,9 +243,17 @@ func (h *Handlers) Told(ctx context.Context, j jobs.Job) error {
 	if j.State == jobs.Superseded {
 		return nil
 	}
-	if h.Ops != nil && (j.State == jobs.Failed || j.State == jobs.Lost) {
-		h.Ops(ctx, j)
+	if err := h.tell(ctx, j); err != nil {
+		return err
 	}
+	if h.Ops != nil && (j.State == jobs.Failed || j.State == jobs.Lost) {
+		h.Ops(ctx, j) // last: a channel takes one message a second
+	}
+	return nil
+}
+
+// tell tells the person who asked.
+func (h *Handlers) tell(ctx context.Context, j jobs.Job) error {
 	c, _ := h.Inventory.Snapshot().ByID(j.Container)
 	token := ""
 	if j.Action == jobs.Shutdown && j.State == jobs.Failed {

@@ -13,6 +13,7 @@ import (
 // onBoth runs a scenario once for each platform.
 func onBoth(t *testing.T, scenario func(t *testing.T, on daemontest.Platform)) {
 	t.Helper()
+	t.Parallel()
 	for _, on := range daemontest.Platforms {
 		t.Run(string(on), func(t *testing.T) {
 			t.Parallel()

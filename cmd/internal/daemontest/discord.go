@@ -111,6 +111,7 @@ func (s *Surface) readComponents(list []discordComponent, beside string) {
 		}
 		if c.CustomID != "" {
 			if len(c.Options) == 0 {
+				s.Text += plain(c.Label) + "\n"
 				s.Controls = append(s.Controls, Control{Label: plain(c.Label), ID: c.CustomID, Beside: beside, Off: c.Disabled})
 			}
 			for _, o := range c.Options {
@@ -151,7 +152,7 @@ func (c *discordClient) submit(ctx context.Context, s Surface, values map[string
 		}
 		form := c.Modal(s.p.ID)
 		if form == nil {
-			return errors.New("no form opened")
+			return nil // the bot has answered with something else
 		}
 		s.id = form.CustomID
 	}
@@ -165,7 +166,7 @@ func (c *discordClient) dismiss(ctx context.Context, s Surface) error {
 	}
 	i := slices.IndexFunc(s.Controls, func(ctl Control) bool { return ctl.Label == "Cancel" })
 	if i < 0 {
-		return errors.New("there is no Cancel")
+		return nil // it stays until the person reloads the client
 	}
 	return c.use(ctx, s, s.Controls[i], false)
 }

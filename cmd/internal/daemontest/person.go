@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"testing"
 )
 
 // Person is somebody at the client of one platform.
@@ -37,6 +38,16 @@ func (p *Person) In(channel string) *Person {
 	return &q
 }
 
+// For is the same person in the hands of a subtest.
+func (p *Person) For(t testing.TB) *Person {
+	q := *p
+	q.w = p.w.For(t)
+	return &q
+}
+
+// World is where the person is.
+func (p *Person) World() *World { return p.w }
+
 // channelID is the platform's id of where the person is; "" in direct messages.
 func (p *Person) channelID() string {
 	if ch := p.w.channels[p.place]; ch != nil {
@@ -60,7 +71,7 @@ func (p *Person) Sees(texts ...string) Surface {
 	var found Surface
 	err := p.client.await(p.w.Patience(), strings.Join(texts, " + "), func() bool {
 		var ok bool
-		found, ok = p.seen(texts...)
+		found, ok = p.Seen(texts...)
 		return ok
 	})
 	if err != nil {
@@ -73,7 +84,8 @@ func (p *Person) Sees(texts ...string) Surface {
 	return found
 }
 
-func (p *Person) seen(texts ...string) (Surface, bool) {
+// Seen is Sees without waiting.
+func (p *Person) Seen(texts ...string) (Surface, bool) {
 	for _, s := range slices.Backward(p.client.surfaces(p)) {
 		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(s.Text, text) }) {
 			return s, true
@@ -196,7 +208,7 @@ func (s Surface) Submit(values map[string]string) {
 	}
 }
 
-// Dismiss closes a window, or presses Cancel on a message.
+// Dismiss closes a window, or presses Cancel on a message that has it.
 func (s Surface) Dismiss() {
 	s.p.w.t.Helper()
 	if err := s.p.client.dismiss(s.p.w.Patience(), s); err != nil {

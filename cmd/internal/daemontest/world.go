@@ -7,6 +7,7 @@ package daemontest
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -185,11 +186,76 @@ func (w *World) Config() string {
 	return file
 }
 
+// DB opens the bot's database beside the bot, for what only time could do
+// otherwise.
+func (w *World) DB() *sql.DB {
+	w.t.Helper()
+	driver, name := "pgx", w.Database
+	if path, ok := strings.CutPrefix(name, "sqlite:"); ok {
+		driver, name = "sqlite", path+"?_pragma=busy_timeout(20000)"
+	}
+	db, err := sql.Open(driver, name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// LetQuestionsEnd makes all questions about a container as old as they would
+// be after a minute.
+func (w *World) LetQuestionsEnd(vmid int) {
+	w.t.Helper()
+	w.exec(`UPDATE confirmations SET expires_at = '2000-01-01T00:00:00.000000Z'
+		WHERE container_id IN (SELECT id FROM containers WHERE vmid = $1)`, vmid)
+}
+
+// GiveQuestionsAway makes all questions about a container ones that somebody
+// else was asked.
+func (w *World) GiveQuestionsAway(vmid int) {
+	w.t.Helper()
+	w.exec(`UPDATE confirmations SET person = 'slack:U0ELSE' WHERE container_id IN (SELECT id FROM containers WHERE vmid = $1)`, vmid)
+}
+
+func (w *World) exec(statement string, args ...any) {
+	w.t.Helper()
+	res, err := w.DB().ExecContext(w.Patience(), statement, args...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		w.t.Fatalf("%s: %d rows, %v", statement, n, err)
+	}
+}
+
+// For is the same world in the hands of a subtest.
+func (w *World) For(t testing.TB) *World {
+	v := *w
+	v.t = t
+	return &v
+}
+
 // Patience is a context for whatever a test waits for.
 func (w *World) Patience() context.Context {
 	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
 	w.t.Cleanup(cancel)
 	return ctx
+}
+
+// Refreshed waits until the bot has taken over what the cluster is like now:
+// until it has asked anew, and once more, which it does not before it is done.
+func (w *World) Refreshed() {
+	w.t.Helper()
+	since := time.Now()
+	for range 2 {
+		r, err := w.PVE.AwaitRequest(w.Patience(), func(r proxmoxtest.Request) bool {
+			return r.Path == "/cluster/resources" && r.Time.After(since)
+		})
+		if err != nil {
+			w.t.Fatalf("the bot does not ask the cluster: %v", err)
+		}
+		since = r.Time
+	}
 }
 
 // Sent lists what the bot asked Proxmox to change about a container: method
