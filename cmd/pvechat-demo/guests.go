@@ -55,7 +55,8 @@ func (w *world) furnish() error {
 	}
 	for _, c := range w.pve.Containers() {
 		if at, err := netip.ParsePrefix(c.Addr); err == nil {
-			w.guests.Put(at.Addr(), guesttest.Guest{Keys: []ssh.PublicKey{known}, Files: files(c)})
+			w.secrets[c.Name] = files(c)
+			w.guests.Put(at.Addr(), guesttest.Guest{Keys: []ssh.PublicKey{known}, Files: w.secrets[c.Name]})
 		}
 	}
 	if err := os.WriteFile(filepath.Join(w.dir, keyFile), pem.EncodeToMemory(block), 0o600); err != nil {

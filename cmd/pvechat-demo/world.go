@@ -70,9 +70,10 @@ type world struct {
 	config daemon.Config
 
 	pve     *proxmoxtest.Server
-	slack   *slacktest.Server   // nil: off
-	discord *discordtest.Server // nil: off
-	guests  guesttest.Server    // behind the containers' addresses
+	slack   *slacktest.Server            // nil: off
+	discord *discordtest.Server          // nil: off
+	guests  guesttest.Server             // behind the containers' addresses
+	secrets map[string]map[string]string // what lies in containers, by name and file
 	faults  faults
 
 	restarts chan chan struct{}
@@ -83,7 +84,7 @@ type world struct {
 // newWorld starts the simulators. The bot is started by Run; Close ends and
 // removes everything.
 func newWorld(opts options) (_ *world, err error) {
-	w := &world{opts: opts, restarts: make(chan chan struct{}), stopped: make(chan struct{})}
+	w := &world{opts: opts, secrets: map[string]map[string]string{}, restarts: make(chan chan struct{}), stopped: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			w.Close()
