@@ -29,8 +29,9 @@ var allowed = []struct {
 	{"bot/jobs", []string{"bot/chat", "bot/inventory", "proxmox"}},
 	{"bot/view", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "proxmox"}},
 	{"bot/live", []string{"bot/chat"}},
+	{"bot/graph", []string{"proxmox"}},
 	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/view", "proxmox"}},
-	{"handlers", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "bot/live", "bot/view", "proxmox", "proxmox/guest"}},
+	{"handlers", []string{"bot/chat", "bot/access", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/view", "proxmox", "proxmox/guest"}},
 	{"bot", []string{"bot/chat", "bot/view", "proxmox"}},
 }
 

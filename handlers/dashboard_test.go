@@ -137,6 +137,35 @@ func TestEventsTellWhatWasDoneInProxmox(t *testing.T) {
 	says(t, w.typed("ana", "events", "name", "wiki").Now, "Showing: All · 1 of 1") // and once only
 }
 
+func TestTheDetailShowsTheLastHourAndItsGraph(t *testing.T) {
+	w := newWorld(t)
+	w.typed("ana", "show", "name", "web")
+	d := w.typed("ana", "show", "name", "web")
+	says(t, d.Now, "Last hour: CPU")
+	press := chat.Invocation{Kind: chat.Pressed, Action: w.id(101) + ":graph:day", State: d.Now.(chat.Panel).State, InPanel: true}
+	says(t, w.do("ana", press).Now, "cannot be shown here") // Slack has no private files
+
+	space.Pictures = true
+	t.Cleanup(func() { space.Pictures = false })
+	if a := w.do("ana", press); a.InPlace {
+		t.Error("it takes the detail's place")
+	}
+	if all := w.chat.all(); !strings.Contains(all, "the last day: CPU") || !strings.Contains(all, "picture of ") {
+		t.Errorf("no graph was drawn:\n%s", all)
+	}
+}
+
+func TestSharingShowsAContainerToTheChannel(t *testing.T) {
+	w := newWorld(t)
+	m := w.do("ana", chat.Invocation{Kind: chat.Pressed, Action: w.id(101) + ":share", Channel: "C1", InPanel: true}).Now.(chat.Message)
+	says(t, m, "Shared by Ana")
+	if !m.Public || strings.Contains(text(m), ":stop") {
+		t.Errorf("it is private, or offers more than a way to it:\n%s", text(m))
+	}
+	says(t, w.do("ana", chat.Invocation{Kind: chat.Pressed, Action: w.id(101) + ":share", InPanel: true}).Now, "outside of a channel")
+	says(t, w.do("eve", chat.Invocation{Kind: chat.Pressed, Action: w.id(101) + ":share", Channel: "C1"}).Now, "Not allowed")
+}
+
 func TestProxmoxDownShowsTheLastKnownList(t *testing.T) {
 	w := newWorld(t)
 	w.pve.Down(true)

@@ -26,6 +26,8 @@ func (h *Handlers) detailRoutes() []Route {
 			Name: "show", Aliases: []string{"tab", "refresh", "busy"}, Needs: access.View, Container: true, Handle: h.show,
 			Command: &chat.Command{Name: "show", Summary: "one container: overview and events", Options: []chat.Option{nameOption}},
 		},
+		{Name: "share", Needs: access.View, Container: true, Audited: true, Handle: h.share},
+		{Name: "graph", Needs: access.View, Container: true, Handle: h.graph},
 		{
 			Name: "events", Aliases: []string{"ev"}, Needs: access.View, Container: true, Handle: h.events,
 			Command: &chat.Command{Name: "events", Summary: "what happened to a container", Options: []chat.Option{
@@ -135,12 +137,26 @@ func (h *Handlers) openDetail(ctx context.Context, r *Request, t tab) chat.Answe
 // for a container that is gone; complete is false while Proxmox has not been
 // asked about it.
 func (h *Handlers) detail(ctx context.Context, id inventory.ID, who chat.Person, space chat.Space, t tab) (s chat.Surface, complete bool) {
+	d, complete, ok := h.detailOf(id, who, space, t)
+	if !ok {
+		return nil, true
+	}
+	if t.name == view.TabEvents {
+		d.Events = h.eventsPage(ctx, id, space, t)
+		complete = true
+	}
+	return d.Panel(), complete
+}
+
+// detailOf is what is known of a container; not ok where it is gone, or may
+// not be seen.
+func (h *Handlers) detailOf(id inventory.ID, who chat.Person, space chat.Space, t tab) (d view.Detail, complete, ok bool) {
 	snap := h.Inventory.Snapshot()
 	c, ok := snap.ByID(id)
 	if !ok || !h.Policy.May(who, access.View, TargetOf(c)) {
-		return nil, true
+		return d, true, false
 	}
-	d := view.Detail{
+	d = view.Detail{
 		Container: c, Busy: h.busy(id), NodeDown: nodeDown(snap, c), Tab: t.name, May: h.may(who, c), Viewer: who.Key(),
 		Space: space, Every: h.Every, Now: h.Now(),
 	}
@@ -148,12 +164,21 @@ func (h *Handlers) detail(ctx context.Context, id inventory.ID, who chat.Person,
 		d.Stale = cl.At
 	}
 	facts, complete := h.details.get(id)
-	d.Config, d.Status, d.Addrs, d.ConfigErr = facts.config, facts.status, facts.addrs, facts.problem
-	if t.name == view.TabEvents {
-		d.Events = h.eventsPage(ctx, id, space, t)
-		complete = true
+	d.Config, d.Status, d.Addrs, d.ConfigErr, d.Hour = facts.config, facts.status, facts.addrs, facts.problem, facts.hour
+	return d, complete, true
+}
+
+// share shows a container to the channel in which its panel was opened.
+func (h *Handlers) share(_ context.Context, r *Request) chat.Answer {
+	if r.Channel == "" {
+		return chat.Answer{Now: view.Refused("This was opened outside of a channel.", "Open it in the channel that is to see it: /pve show NAME.")}
 	}
-	return d.Panel(), complete
+	d, _, ok := h.detailOf(r.Container.ID, r.Person, r.Space, tab{name: view.TabOverview})
+	if !ok {
+		return chat.Answer{Now: view.Replaced()}
+	}
+	d.SharedBy = r.Person.Name
+	return chat.Answer{Now: d.Shared(), Missed: func(error) chat.Surface { return view.CannotPost() }}
 }
 
 func (h *Handlers) eventsPage(ctx context.Context, id inventory.ID, space chat.Space, t tab) view.Events {
@@ -201,6 +226,7 @@ type facts struct {
 	config  *proxmox.ContainerConfig
 	status  *proxmox.ContainerStatus
 	addrs   []netip.Prefix
+	hour    []proxmox.Sample
 	problem string // why config is missing
 }
 
@@ -251,6 +277,9 @@ func (d *details) read(ctx context.Context, c *inventory.Container) facts {
 		if st, err := pve.ContainerStatus(ctx, c.Ref()); err == nil {
 			f.status = &st
 		}
+	})
+	wg.Go(func() {
+		f.hour, _ = pve.Samples(ctx, c.Ref(), proxmox.Hour) // without it, the line is not there
 	})
 	if c.State == inventory.Running {
 		wg.Go(func() {

@@ -20,6 +20,7 @@ type Proxmox interface {
 	ContainerStatus(ctx context.Context, ref proxmox.Ref) (proxmox.ContainerStatus, error)
 	Interfaces(ctx context.Context, ref proxmox.Ref) ([]proxmox.Interface, error)
 	Snapshots(ctx context.Context, ref proxmox.Ref) ([]proxmox.Snapshot, error)
+	Samples(ctx context.Context, ref proxmox.Ref, t proxmox.Timeframe) ([]proxmox.Sample, error)
 }
 
 // Guest reads what is inside a container; *guest.Client does.

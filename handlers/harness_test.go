@@ -42,7 +42,7 @@ func newWorld(t *testing.T) *world {
 	pve := proxmoxtest.New(proxmoxtest.Options{Scale: 0.01, Plain: true})
 	pve.Token(token, "secret", map[string][]string{"/": proxmoxtest.Administrator()})
 	pve.AddNode("pve1")
-	pve.AddContainer(proxmoxtest.Container{VMID: 101, Node: "pve1", Name: "web", Running: true, Tags: "web"})
+	pve.AddContainer(proxmoxtest.Container{VMID: 101, Node: "pve1", Name: "web", Running: true, Tags: "web", Uptime: 2 * time.Hour})
 	pve.AddContainer(proxmoxtest.Container{VMID: 102, Node: "pve1", Name: "wiki"})
 	pve.AddContainer(proxmoxtest.Container{VMID: 103, Node: "pve1", Name: "broken", StartFails: "no space left on device"})
 	pve.AddContainer(proxmoxtest.Container{VMID: 104, Node: "pve1", Name: "stubborn", Running: true, IgnoresShutdown: true})
@@ -249,6 +249,12 @@ func text(s chat.Surface) string {
 				for _, f := range bl {
 					b.WriteString(f.Label + " " + f.Value.String() + "\n")
 				}
+			case chat.Meters:
+				for _, m := range bl {
+					fmt.Fprintf(&b, "%s %d\n", m.Label, m.Percent)
+				}
+			case chat.Picture:
+				fmt.Fprintf(&b, "picture of %d bytes: %s\n", len(bl.PNG), bl.Alt)
 			case chat.Controls:
 				for _, btn := range bl.Buttons {
 					b.WriteString("[" + btn.Label + " " + btn.ID + "]\n")

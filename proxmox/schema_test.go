@@ -184,6 +184,10 @@ var everyCall = map[string][]func(context.Context, *Client) error{
 	"ContainerConfig": {func(ctx context.Context, c *Client) error { _, err := c.ContainerConfig(ctx, ct101); return err }},
 	"ContainerStatus": {func(ctx context.Context, c *Client) error { _, err := c.ContainerStatus(ctx, ct101); return err }},
 	"Interfaces":      {func(ctx context.Context, c *Client) error { _, err := c.Interfaces(ctx, ct101); return err }},
+	"Samples": {func(ctx context.Context, c *Client) error {
+		_, err := c.Samples(ctx, Ref{Node: "pve-2", VMID: 999999999}, Week)
+		return err
+	}},
 	"Snapshots": {func(ctx context.Context, c *Client) error {
 		_, err := c.Snapshots(ctx, Ref{Node: "pve-2", VMID: 999999999})
 		return err

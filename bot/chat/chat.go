@@ -72,6 +72,9 @@ type Space struct {
 	// ControlsFirst says that private surfaces open at their top, so that
 	// controls belong above the rows there. In channels they are below.
 	ControlsFirst bool
+
+	// Pictures says that a picture can be shown to one person alone.
+	Pictures bool
 }
 
 // Handler answers invocations.

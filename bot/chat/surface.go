@@ -132,6 +132,7 @@ func (Controls) block() {}
 func (Jump) block()     {}
 func (Pre) block()      {}
 func (Exact) block()    {}
+func (Picture) block()  {}
 
 // Heading is the one headline of a surface. Below is said right under it.
 type Heading struct {
@@ -252,6 +253,13 @@ type Jump struct{ Select }
 // Pre is literal text such as log lines, in a fixed-width font. What is too
 // long loses its beginning.
 type Pre struct{ Lines []string }
+
+// Picture is an image. Platforms that cannot show one to a single person
+// ([Space].Pictures) show its words.
+type Picture struct {
+	Alt string // what it shows, in words
+	PNG []byte
+}
 
 // Exact is a labelled value to be copied exactly. It prints as [redacted].
 type Exact struct {

@@ -144,7 +144,7 @@ func (a *Adapter) Name() chat.PlatformName { return chat.Discord }
 // Space implements [chat.Platform]: a row is three components of the forty that
 // a message holds.
 func (a *Adapter) Space() chat.Space {
-	return chat.Space{Board: 8, Panel: 8, Jump: maxOptions, Events: 6}
+	return chat.Space{Board: 8, Panel: 8, Jump: maxOptions, Events: 6, Pictures: true}
 }
 
 // Health implements [chat.Platform].

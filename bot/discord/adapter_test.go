@@ -268,6 +268,37 @@ func TestAPrivateAnswerIsSeenByOnePerson(t *testing.T) {
 	})
 }
 
+func TestAPictureIsUploadedAndAnotherTakesItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		picture := func(alt string) chat.Message {
+			return chat.Message{Blocks: []chat.Block{
+				chat.Picture{Alt: alt, PNG: []byte("\x89PNG")}, chat.Controls{ID: "c", Buttons: []chat.Button{{ID: "ct:1:graph:day", Label: "Day"}}},
+			}}
+		}
+		s := newScene(t, func(_ context.Context, inv chat.Invocation) chat.Answer {
+			alt := "hour"
+			if inv.Kind == chat.Pressed {
+				alt = "day"
+			}
+			return chat.Answer{Now: say("Drawing…"), InPlace: true, Then: func(context.Context) (chat.Surface, error) { return picture(alt), nil }}
+		})
+		for _, alt := range []string{"hour", "day"} {
+			if alt == "hour" {
+				s.typed(anaID, ops, "help", nil)
+			} else {
+				s.press(anaID, s.sim.Messages(ops, anaID)[0], "Day")
+			}
+			s.await("the picture of a "+alt, func() bool {
+				m := s.sim.Messages(ops, anaID)
+				return len(m) == 1 && strings.Contains(string(m[0].Components), `"`+alt+`"`) && len(m[0].Files) == 1 && m[0].Files[0] == "picture-0.png"
+			})
+		}
+		if n := len(s.sim.Messages(ops, benID)); n != 0 {
+			t.Errorf("Ben sees %d messages", n)
+		}
+	})
+}
+
 func TestAPublicAnswerCanBeChangedForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shown := make(chan chat.Ref, 1)

@@ -17,6 +17,7 @@ const (
 	typeInput     = 4
 	typeSection   = 9
 	typeText      = 10
+	typeGallery   = 12
 	typeSeparator = 14
 	typeContainer = 17
 )
@@ -52,6 +53,15 @@ type (
 		Components []any        `json:"components"`
 		Mentions   mentions     `json:"allowed_mentions"`
 		Reference  *messageLink `json:"message_reference,omitempty"`
+
+		Attachments []attachment `json:"attachments,omitempty"`
+		pictures    [][]byte     // PNG, one for each attachment
+	}
+
+	attachment struct {
+		ID   int    `json:"id"` // its place among the files of the request
+		Name string `json:"filename"`
+		Alt  string `json:"description,omitempty"`
 	}
 
 	// mentions allows none. Its zero value is what is meant.
@@ -90,6 +100,20 @@ type (
 		Type       int    `json:"type"`
 		Components []text `json:"components"`
 		Accessory  button `json:"accessory"`
+	}
+
+	gallery struct {
+		Type  int           `json:"type"`
+		Items []galleryItem `json:"items"`
+	}
+
+	galleryItem struct {
+		Media media  `json:"media"`
+		Alt   string `json:"description,omitempty"`
+	}
+
+	media struct {
+		URL string `json:"url"`
 	}
 
 	row struct {

@@ -39,7 +39,7 @@ func TestWhatPeopleDoIsUnderstood(t *testing.T) {
 	now := time.Unix(1795444325, 0)
 	base := chat.Invocation{
 		ID: "6000000000000000001", Person: ana, Channel: "5000000000000000005", At: now, CanExpire: true,
-		Space: chat.Space{Board: 8, Panel: 8, Jump: 25, Events: 6},
+		Space: chat.Space{Board: 8, Panel: 8, Jump: 25, Events: 6, Pictures: true},
 	}
 	with := func(change func(*chat.Invocation)) chat.Invocation {
 		inv := base

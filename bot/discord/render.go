@@ -28,6 +28,7 @@ const (
 	maxInputs      = 5
 	maxTitle       = 45 // of a form; also the label of an input
 	maxHint        = 100
+	maxAlt         = 1024
 	maxValue       = 4000
 )
 
@@ -87,15 +88,21 @@ func render(s chat.Surface, nonce string) (rendered, error) {
 }
 
 func show(tone chat.Tone, state, nonce string, private bool, blocks []chat.Block) rendered {
-	components, copies := compose(blocks, state, nonce)
+	components, d := compose(blocks, state, nonce)
 	m := &message{Flags: flagComponents, Components: []any{container{
 		Type: typeContainer, Accent: colour(tone), Components: components,
 	}}}
+	for i, p := range d.pictures {
+		m.Attachments = append(m.Attachments, attachment{ID: i, Name: pictureName(i), Alt: cut(p.Alt, maxAlt)})
+		m.pictures = append(m.pictures, p.PNG)
+	}
 	if private {
 		m.Flags |= flagEphemeral
 	}
-	return rendered{message: m, private: private, copies: copies}
+	return rendered{message: m, private: private, copies: d.copies}
 }
+
+func pictureName(i int) string { return "picture-" + strconv.Itoa(i) + ".png" }
 
 func colour(t chat.Tone) int {
 	switch t {
@@ -132,7 +139,7 @@ func panelBlocks(p chat.Panel) []chat.Block {
 // compose makes blocks into the components of one container. What does not fit
 // goes in this order: the space between paragraphs, rows from the end, the ends
 // of long texts, and at last whole blocks from the end.
-func compose(blocks []chat.Block, state, nonce string) ([]any, []chat.Exact) {
+func compose(blocks []chat.Block, state, nonce string) ([]any, draft) {
 	var (
 		d    draft
 		out  []any
@@ -149,7 +156,7 @@ func compose(blocks []chat.Block, state, nonce string) ([]any, []chat.Exact) {
 			}
 		}
 		if kept > 0 || kept == d.rows {
-			return out, d.copies
+			return out, d
 		}
 	}
 	if kept < 0 {
@@ -159,7 +166,7 @@ func compose(blocks []chat.Block, state, nonce string) ([]any, []chat.Exact) {
 		}
 		out, _ = d.fit(true)
 	}
-	return out, d.copies
+	return out, d
 }
 
 // A piece is a block in Discord's terms, before it is known what fits.
@@ -171,6 +178,7 @@ type piece struct {
 	row       bool    // one of a list, which may lose its end
 	accessory *button // beside text
 	controls  [][]any // rows of a select or of buttons
+	picture   *gallery
 }
 
 type draft struct {
@@ -180,6 +188,8 @@ type draft struct {
 	pieces []piece
 	rows   int // how many pieces are rows
 	copies []chat.Exact
+
+	pictures []chat.Picture
 }
 
 // fit puts together as many rows as fit, and says how many; -1 where it does
@@ -254,6 +264,8 @@ func (s *sheet) add(p piece) {
 	s.last = p
 	s.characters += size(p.text)
 	switch {
+	case p.picture != nil:
+		s.out = append(s.out, *p.picture)
 	case p.divider:
 		s.out = append(s.out, separator{Type: typeSeparator, Divider: true, Spacing: 1})
 	case p.controls != nil:
@@ -314,6 +326,11 @@ func (d *draft) add(b chat.Block) {
 		d.say(piece{text: preText(b.Lines, d.limit), apart: true})
 	case chat.Exact:
 		d.exact(b)
+	case chat.Picture:
+		d.pieces = append(d.pieces, piece{picture: &gallery{Type: typeGallery, Items: []galleryItem{{
+			Media: media{URL: "attachment://" + pictureName(len(d.pictures))}, Alt: cut(b.Alt, maxAlt),
+		}}}})
+		d.pictures = append(d.pictures, b)
 	}
 }
 

@@ -101,19 +101,16 @@ func code(err error) int {
 // nil. Errors are *apiError, a wrapped *[chat.RateLimitedError], ctx's own, or
 // those of the network; none holds a token.
 func (a *Adapter) call(ctx context.Context, r request, body, out any) error {
-	var raw []byte
-	if body != nil {
-		var err error
-		if raw, err = encode(body); err != nil {
-			return fmt.Errorf("discord: %s: %w", r.route, err)
-		}
+	raw, kind, err := payload(body)
+	if err != nil {
+		return fmt.Errorf("discord: %s: %w", r.route, err)
 	}
 	name := r.method + " " + r.route
 	bucket, err := a.bucket(ctx, r)
 	if err != nil {
 		return fmt.Errorf("discord: %s: %w", name, err)
 	}
-	answer, err := a.rest.RequestWithLockedBucket(r.method, discordgo.EndpointAPI+r.path, "application/json", raw,
+	answer, err := a.rest.RequestWithLockedBucket(r.method, discordgo.EndpointAPI+r.path, kind, raw,
 		bucket, 0, discordgo.WithContext(ctx))
 	if err != nil {
 		return scrubbed(name, err)
@@ -124,6 +121,23 @@ func (a *Adapter) call(ctx context.Context, r request, body, out any) error {
 		}
 	}
 	return nil
+}
+
+// payload is a request's body, with the files of a message beside it.
+func payload(body any) (raw []byte, kind string, err error) {
+	if body == nil {
+		return nil, "application/json", nil
+	}
+	doc, err := encode(body)
+	if m, ok := body.(message); ok && err == nil && len(m.pictures) > 0 {
+		var files []*discordgo.File
+		for i, png := range m.pictures {
+			files = append(files, &discordgo.File{Name: m.Attachments[i].Name, ContentType: "image/png", Reader: bytes.NewReader(png)})
+		}
+		kind, raw, err = discordgo.MultipartBodyWithJSON(doc, files)
+		return raw, kind, err
+	}
+	return doc, "application/json", err
 }
 
 // bucket locks what counts r's rate limit, when there is room in it. discordgo

@@ -310,6 +310,9 @@ func (r *renderer) blocks(blocks []chat.Block) {
 			r.pre(b)
 		case chat.Exact:
 			r.exact(b)
+		case chat.Picture:
+			// Slack shows files to a whole channel, or to nobody.
+			r.blocks([]chat.Block{chat.Note{Text: chat.Texts(b.Alt)}})
 		case chat.Jump:
 			// Slack's rows carry their own menus.
 		}

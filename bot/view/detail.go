@@ -40,9 +40,12 @@ type Detail struct {
 	Config    *proxmox.ContainerConfig
 	ConfigErr string // why Config is missing; "" while it is still being read
 	Addrs     []netip.Prefix
+	Hour      []proxmox.Sample // what was recorded of late
 
 	Events Events // for its tab
 	Banner chat.Text
+
+	SharedBy string // whoever shows it to a channel
 }
 
 // DetailState is what a detail carries: tab, event filter, and the page's
@@ -132,7 +135,7 @@ func (d Detail) tabs() chat.Controls {
 }
 
 func (d Detail) overview() []chat.Block {
-	blocks := []chat.Block{d.meters()}
+	blocks := append([]chat.Block{d.meters()}, lastHour(d.Hour, d.Now)...)
 	if !d.Space.ControlsFirst {
 		blocks = append(blocks, chat.Divider{})
 	}
@@ -318,17 +321,13 @@ func (d Detail) actions() []chat.Block {
 		}
 		buttons = append(buttons, b)
 	}
-	buttons = append(buttons, chat.Button{ID: ID(c.ID, "cred"), Label: "Show credentials"})
-	if reason := d.noCredentials(); reason != "" {
-		buttons[5].Off, buttons[5].Why = true, reason
+	more := d.more()
+	if d.Space.ControlsFirst { // the renderer names what is missing, and why
+		return []chat.Block{chat.Controls{ID: "actions", Buttons: append(buttons, more...)}}
 	}
-	blocks := []chat.Block{chat.Controls{ID: "actions", Buttons: buttons}}
-	if d.Space.ControlsFirst {
-		return blocks // the renderer names what is missing, and why
-	}
-	blocks = []chat.Block{
-		chat.Controls{ID: "actions", Buttons: buttons[:5]},
-		chat.Controls{ID: "more", Buttons: []chat.Button{buttons[5], {ID: ID(c.ID, "refresh"), Label: "Refresh now"}}},
+	blocks := []chat.Block{
+		chat.Controls{ID: "actions", Buttons: buttons},
+		chat.Controls{ID: "more", Buttons: append(more, chat.Button{ID: ID(c.ID, "refresh"), Label: "Refresh now"})},
 	}
 	for reason, n := range why {
 		if n >= 3 && !plain[reason] {
@@ -336,6 +335,36 @@ func (d Detail) actions() []chat.Block {
 		}
 	}
 	return blocks
+}
+
+// more is what changes nothing.
+func (d Detail) more() []chat.Button {
+	id := d.Container.ID
+	cred := chat.Button{ID: ID(id, "cred"), Label: "Show credentials"}
+	cred.Why = d.noCredentials()
+	cred.Off = cred.Why != ""
+	graph := chat.Button{ID: ID(id, "graph"), Label: "Show graph"}
+	if !d.Space.Pictures {
+		graph.Off, graph.Why = true, "no file is private here"
+	}
+	return []chat.Button{cred, graph, {ID: ID(id, "share"), Label: "Share to channel"}}
+}
+
+// Shared is what a person shows to a channel: how the container is, and the way
+// to more. What needs a right is behind it.
+func (d Detail) Shared() chat.Message {
+	c, l := d.Container, d.lead()
+	blocks := []chat.Block{chat.Para{Text: chat.Texts(l.Mark+" ", chat.B(l.Name), " "+l.Word)}, chat.Note{Text: l.Facts}, d.meters()}
+	if d.Config != nil {
+		blocks = append(blocks, d.grid())
+	}
+	return chat.Message{
+		Public: true, Tone: toneOf(c), Summary: fmt.Sprintf("%s: %s, shared by %s", c.DisplayName(), l.Word, d.SharedBy),
+		Blocks: append(
+			blocks, chat.Controls{ID: "shared", Buttons: []chat.Button{{ID: ID(c.ID, "show"), Label: "Manage"}}},
+			chat.Note{Text: chat.Texts("Shared by "+d.SharedBy+" · as it was at ", chat.At(d.Now, chat.ClockSec))},
+		),
+	}
 }
 
 // plain reasons need no words where the button shows disabled.

@@ -31,7 +31,7 @@ var (
 	now  = time.Date(2026, 11, 23, 14, 32, 5, 0, time.UTC)
 	ana  = chat.Person{Platform: chat.Slack, ID: "U0ANA0001", Name: "Ana"}
 	onS  = chat.Space{Board: 12, Panel: 30, Home: 30, Events: 10, ControlsFirst: true}
-	onD  = chat.Space{Board: 8, Panel: 8, Jump: 25, Events: 6}
+	onD  = chat.Space{Board: 8, Panel: 8, Jump: 25, Events: 6, Pictures: true}
 	evil = "*x*@everyone<!channel>`"
 )
 
@@ -117,6 +117,17 @@ func find(tb testing.TB, inv *inventory.Inventory, name string) *inventory.Conta
 	return list[0]
 }
 
+// hour is an hour in which the load rose; in its first third it did not run.
+func hour() []proxmox.Sample {
+	var list []proxmox.Sample
+	for i := range 60 {
+		list = append(list, proxmox.Sample{
+			Time: now.Add(time.Duration(i-59) * time.Minute), Measured: i >= 20, CPU: float64(i) / 60, Mem: int64(1+i/30) << 29, MaxMem: 2 << 30,
+		})
+	}
+	return list
+}
+
 // screens are all views, for one platform's space.
 func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	inv := homelab(tb, fleet(), false)
@@ -143,10 +154,12 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	}
 	detail := view.Detail{
 		Container: jelly, Tab: view.TabOverview, Viewer: ana.Key(), Space: space, Every: 30 * time.Second, Now: now, Config: &cfg,
-		Status: &proxmox.ContainerStatus{Swap: 16 << 20, MaxSwap: 512 << 20}, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.48/24")},
+		Status: &proxmox.ContainerStatus{Swap: 16 << 20, MaxSwap: 512 << 20}, Addrs: []netip.Prefix{netip.MustParsePrefix("192.168.10.48/24")}, Hour: hour(),
 	}
 	opening := detail
-	opening.Config, opening.Status, opening.Addrs = nil, nil, nil
+	opening.Config, opening.Status, opening.Addrs, opening.Hour = nil, nil, nil, nil
+	shared := detail
+	shared.SharedBy = "Ana"
 	events := detail
 	events.Tab = view.TabEvents
 	events.Events = view.Events{
@@ -179,6 +192,9 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"home":              board.Home(),
 		"detail":            detail.Panel(),
 		"detail-opening":    opening.Panel(),
+		"shared":            shared.Shared(),
+		"graph":             view.Graph(jelly, proxmox.Day, hour(), []byte("PNG")),
+		"graph-drawing":     view.Graph(jelly, proxmox.Hour, nil, nil),
 		"detail-events":     events.Panel(),
 		"event":             view.EventDetails(jelly, events.Events.Page[0], ""),
 		"confirm-stop":      view.Confirm(jelly, jobs.Stop, "c_9h2k", now),

@@ -15,7 +15,11 @@ func Check(raw json.RawMessage) error {
 	if f.has("title") {
 		readModal(f)
 	} else {
-		checkMessage(f, false, nil)
+		names := map[string]bool{}
+		for _, a := range f.objects("attachments", 0, 10) {
+			names[a.must("filename", 1, 1024)] = true
+		}
+		checkMessage(f, false, names)
 	}
 	if err := p.err(); err != nil {
 		body, _ := json.Marshal(p.tree)
