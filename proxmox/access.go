@@ -76,3 +76,24 @@ func (c *Client) Permissions(ctx context.Context) (Permissions, error) {
 	}
 	return permissions, nil
 }
+
+// Quorate asks whether the nodes that are up are enough to change anything. A
+// node without a cluster always is. It needs Sys.Audit on /.
+func (c *Client) Quorate(ctx context.Context) (bool, error) {
+	quorate := true
+	err := c.read(ctx, &request{
+		method: http.MethodGet, endpoint: "/cluster/status",
+		data: func(r *reader) {
+			for range r.array() {
+				for key := range r.object() {
+					if string(key) == "quorate" { // only the cluster's own row has it
+						quorate = r.boolean()
+					} else {
+						r.skip()
+					}
+				}
+			}
+		},
+	})
+	return quorate, err
+}

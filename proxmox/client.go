@@ -28,7 +28,7 @@ const (
 	cooldown  = time.Minute            // for how long an address that failed is tried last
 	rounds    = 3                      // through all addresses, for a read
 	backoff   = 200 * time.Millisecond // before the second round; twice that before the third
-	maxReads  = 4                      // at a time: a node has three workers, each of which does one thing at a time
+	maxCalls  = 4                      // at a time: a node has three workers, each of which does one thing at a time
 	maxBody   = 64 << 20
 	maxErrors = 1 << 20 // of the body of an error
 )
@@ -75,7 +75,7 @@ type Client struct {
 	authorization func() string
 	redact        func(string) string
 
-	reading chan struct{} // holds an element for each read under way
+	calling chan struct{} // holds an element for each call under way
 
 	connect  func() (*tlsTransports, error)
 	mu       sync.Mutex
@@ -133,7 +133,7 @@ func New(cfg Config) (*Client, error) {
 		log:      cfg.Log,
 		now:      cfg.Now,
 		observe:  cfg.Observe,
-		reading:  make(chan struct{}, maxReads),
+		calling:  make(chan struct{}, maxCalls),
 		origins:  origins,
 		failedAt: make([]time.Time, len(origins)),
 		redact:   func(s string) string { return strings.ReplaceAll(s, secret, redacted) },
@@ -237,9 +237,10 @@ func (c *Client) mark(origin int, failedAt time.Time) {
 // request is one thing to ask, of whichever address.
 type request struct {
 	method   string
-	endpoint string // with {node}, {vmid} and {upid}
+	endpoint string // with {node}, {vmid}, {storage} and {upid}
 	node     string
 	vmid     int
+	storage  string
 	upid     UPID // asked about; after a write, what it started
 	params   url.Values
 
@@ -251,7 +252,10 @@ type request struct {
 	date time.Time // of the answer, by the server's clock; zero: not said
 }
 
-var nodeForm = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
+var (
+	nodeForm    = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
+	storageForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9._-]*[a-zA-Z0-9]$`)
+)
 
 // check refuses ids that no Proxmox has, before they become part of a path.
 func (r *request) check() error {
@@ -261,6 +265,9 @@ func (r *request) check() error {
 	if strings.Contains(r.endpoint, "{vmid}") && !validVMID(r.vmid) {
 		return fmt.Errorf("%w: %d is not a VMID", errInvalid, r.vmid)
 	}
+	if strings.Contains(r.endpoint, "{storage}") && !storageForm.MatchString(r.storage) {
+		return fmt.Errorf("%w: %.100q is not the name of a storage", errInvalid, r.storage)
+	}
 	if strings.Contains(r.endpoint, "{upid}") {
 		if _, err := ParseUPID(string(r.upid)); err != nil {
 			return fmt.Errorf("%w: %w", errInvalid, err)
@@ -269,6 +276,7 @@ func (r *request) check() error {
 	r.path = "/api2/json" + strings.NewReplacer(
 		"{node}", r.node,
 		"{vmid}", strconv.Itoa(r.vmid),
+		"{storage}", r.storage,
 		"{upid}", url.PathEscape(string(r.upid)),
 	).Replace(r.endpoint)
 	return nil
@@ -284,12 +292,11 @@ func (c *Client) read(ctx context.Context, r *request) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	select {
-	case c.reading <- struct{}{}:
-		defer func() { <-c.reading }()
-	case <-ctx.Done():
-		return &TransportError{Method: r.method, Endpoint: r.endpoint, URL: c.origins[0], Err: ctx.Err()}
+	leave, err := c.enter(ctx, r)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	attempt := 0
 	untried := c.order()
 	var last error
@@ -323,6 +330,17 @@ func (c *Client) read(ctx context.Context, r *request) error {
 	return last
 }
 
+// enter waits until few enough calls are under way. Nothing was sent where it
+// returns an error.
+func (c *Client) enter(ctx context.Context, r *request) (leave func(), err error) {
+	select {
+	case c.calling <- struct{}{}:
+		return func() { <-c.calling }, nil
+	case <-ctx.Done():
+		return nil, &TransportError{Method: r.method, Endpoint: r.endpoint, URL: c.origins[0], Err: ctx.Err()}
+	}
+}
+
 // mayHelp reports whether another address may answer what this one did not.
 func mayHelp(err error) bool {
 	if api, ok := errors.AsType[*APIError](err); ok {
@@ -338,6 +356,11 @@ func (c *Client) write(ctx context.Context, r *request) error {
 	if err := r.check(); err != nil {
 		return err
 	}
+	leave, err := c.enter(ctx, r)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	var last error
 	for i, origin := range c.order() {
 		if last != nil {

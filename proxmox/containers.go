@@ -32,6 +32,7 @@ type ContainerConfig struct {
 	Swap         int64   // MiB
 	RootFS       Mount
 	Mounts       []Mount   // mpN, in the order of N
+	Unused       []Mount   // unusedN: volumes that were detached; they go with the container
 	Networks     []Network // netN, in the order of N
 	Features     []string  // those that are on: "nesting", "keyctl", "mount=nfs;cifs", …
 	OnBoot       bool
@@ -127,6 +128,8 @@ func (cfg *ContainerConfig) read(r *reader) {
 			switch key := string(name); {
 			case numbered(key, "mp") >= 0:
 				cfg.Mounts = append(cfg.Mounts, parseMount(key, r.text()))
+			case numbered(key, "unused") >= 0:
+				cfg.Unused = append(cfg.Unused, parseMount(key, r.text()))
 			case numbered(key, "net") >= 0:
 				cfg.Networks = append(cfg.Networks, parseNetwork(key, r.text()))
 			default:
@@ -135,6 +138,7 @@ func (cfg *ContainerConfig) read(r *reader) {
 		}
 	}
 	slices.SortFunc(cfg.Mounts, func(a, b Mount) int { return numbered(a.Key, "mp") - numbered(b.Key, "mp") })
+	slices.SortFunc(cfg.Unused, func(a, b Mount) int { return numbered(a.Key, "unused") - numbered(b.Key, "unused") })
 	slices.SortFunc(cfg.Networks, func(a, b Network) int { return numbered(a.Key, "net") - numbered(b.Key, "net") })
 }
 

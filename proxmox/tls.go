@@ -91,7 +91,7 @@ func newTransports(cfg *tls.Config) (reads, writes *http.Transport) {
 		TLSClientConfig:     cfg,
 		TLSHandshakeTimeout: handshakeTimeout,
 		IdleConnTimeout:     idleTimeout,
-		MaxIdleConnsPerHost: maxReads,
+		MaxIdleConnsPerHost: maxCalls,
 		Protocols:           protocols,
 		ReadBufferSize:      64 << 10, // the one answer that matters has megabytes
 		// To compress the answer of 10,000 containers takes some 40 ms of a worker

@@ -388,12 +388,12 @@ func (s *Server) deleteContainer(r *request) (any, error) {
 					return err
 				}
 			}
-			return w.destroy(vmid, purge)
+			return w.destroy(vmid, purge, r.flag("destroy-unreferenced-disks"))
 		})
 	}), nil
 }
 
-func (w *worker) destroy(vmid int, purge bool) error {
+func (w *worker) destroy(vmid int, purge, leftovers bool) error {
 	var disks []string
 	var managed bool
 	err := w.change(func() error {
@@ -428,6 +428,9 @@ func (w *worker) destroy(vmid int, purge bool) error {
 	}
 	return w.change(func() error {
 		w.s.removeGuest(vmid)
+		if leftovers {
+			w.s.removeLeftovers(w.t, vmid)
+		}
 		return nil
 	})
 }

@@ -2,6 +2,7 @@ package proxmoxtest
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -186,4 +187,32 @@ func (g *guest) disks(storage string) []Volume {
 		add(m.Volume, m.Size)
 	}
 	return out
+}
+
+// removeLeftovers destroys what has the VMID on the storages for disks of
+// containers that the node sees, as PVE::LXC::destroy_lxc_container does. The
+// lock is held.
+func (s *Server) removeLeftovers(t *task, vmid int) {
+	for _, st := range s.storages {
+		if !st.on(t.Node) || st.Inactive || !st.holds("rootdir") {
+			continue
+		}
+		st.Volumes = slices.DeleteFunc(st.Volumes, func(v Volume) bool {
+			gone := v.VMID == vmid && v.Content == "rootdir"
+			if gone {
+				t.Log = append(t.Log, fmt.Sprintf("  Logical volume %q successfully removed.", v.ID))
+			}
+			return gone
+		})
+	}
+}
+
+// Volumes lists what lies on a storage besides the disks of containers that there are.
+func (s *Server) Volumes(storage string) []Volume {
+	s.lock()
+	defer s.mu.Unlock()
+	if st := s.storage(storage); st != nil {
+		return slices.Clone(st.Volumes)
+	}
+	return nil
 }
