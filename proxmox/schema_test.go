@@ -188,9 +188,9 @@ var everyCall = map[string][]func(context.Context, *Client) error{
 		_, err := c.Samples(ctx, Ref{Node: "pve-2", VMID: 999999999}, Week)
 		return err
 	}},
-	"Quorate":         {func(ctx context.Context, c *Client) error { _, err := c.Quorate(ctx); return err }},
-	"DiskStorages":    {func(ctx context.Context, c *Client) error { _, err := c.DiskStorages(ctx, "pve1"); return err }},
-	"Volumes":         {func(ctx context.Context, c *Client) error { _, err := c.Volumes(ctx, ct101, "local-lvm"); return err }},
+	"Quorate":      {func(ctx context.Context, c *Client) error { _, err := c.Quorate(ctx); return err }},
+	"DiskStorages": {func(ctx context.Context, c *Client) error { _, err := c.DiskStorages(ctx, "pve1"); return err }},
+	"Volumes":      {func(ctx context.Context, c *Client) error { _, err := c.Volumes(ctx, ct101, "local-lvm"); return err }},
 	"Snapshots": {func(ctx context.Context, c *Client) error {
 		_, err := c.Snapshots(ctx, Ref{Node: "pve-2", VMID: 999999999})
 		return err

@@ -20,13 +20,26 @@ type Source interface {
 	Resources(ctx context.Context) (proxmox.Resources, error)
 }
 
+// Witness is asked about containers that are missing, or may have been made
+// anew; *proxmox.Client is one.
+type Witness interface {
+	Resources(ctx context.Context) (proxmox.Resources, error)
+	Tasks(ctx context.Context, node string, f proxmox.TaskFilter) ([]proxmox.Task, error)
+	Permissions(ctx context.Context) (proxmox.Permissions, error)
+	Quorate(ctx context.Context) (bool, error)
+}
+
 // Config is what New needs.
 type Config struct {
 	Sources []Source
-	Store   Store
-	Every   time.Duration // between two refreshes
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Witnesses, by cluster, tell a container that is gone from one that cannot
+	// be seen. Of a cluster without one, two answers that lack a container are
+	// taken at their word.
+	Witnesses map[string]Witness
+	Store     Store
+	Every     time.Duration // between two refreshes
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // Inventory refreshes the snapshot. Its methods are safe for concurrent use.
@@ -182,6 +195,7 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 	if err := inv.adopt(ctx, cs, res, rep); err != nil {
 		return err
 	}
+	doubts := inv.inquire(ctx, cs, res)
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
 
@@ -190,7 +204,7 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 	moved := rep.First || rep.Healed // containers came, went, or changed state or name
 	online := cs.takeNodes(res.Nodes, now, rep)
 
-	var save []Record
+	save := cs.dropDestroyed(doubts.destroyed, now, rep)
 	answered := make(map[int]struct{}, len(res.Containers))
 	for i := range res.Containers {
 		row := &res.Containers[i]
@@ -219,7 +233,7 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 			rep.Changes = append(rep.Changes, Change{cs.Name, before, after})
 		}
 	}
-	save = append(save, cs.dropMissing(answered, res, online, now, rep)...)
+	save = append(save, cs.dropMissing(answered, res, online, doubts, now, rep)...)
 	moved = moved || len(rep.Changes) > 0
 
 	cs.At, cs.Err = now, nil
@@ -280,33 +294,6 @@ func (cs *clusterState) takeNodes(nodes []proxmox.Node, now time.Time, rep *Repo
 		return 1
 	})
 	return online
-}
-
-// dropMissing marks containers gone that two complete answers did not hold
-// while their node was online. An empty answer where there were several is
-// taken for a lost privilege, not for a fleet that vanished.
-func (cs *clusterState) dropMissing(answered map[int]struct{}, res *proxmox.Resources, online map[string]bool, now time.Time, rep *Report) []Record {
-	if len(answered) >= len(cs.byVMID) || len(res.Containers) == 0 && len(cs.byVMID) > 1 {
-		return nil
-	}
-	var gone []Record
-	for vmid, c := range cs.byVMID {
-		if _, ok := answered[vmid]; ok || !online[c.Node] {
-			continue
-		}
-		next := *c
-		next.miss++
-		if next.miss < 2 {
-			cs.byVMID[vmid] = &next
-			continue
-		}
-		delete(cs.byVMID, vmid)
-		next.GoneAt, next.SeenAt = now, now
-		gone = append(gone, next.Record)
-		rep.Changes = append(rep.Changes, Change{cs.Name, c, nil})
-		rep.Looks = true
-	}
-	return gone
 }
 
 // stateIn is the state that row means for c: an action that failed stays
@@ -493,22 +480,6 @@ func (inv *Inventory) Observe(ctx context.Context, id ID, live proxmox.Container
 func (inv *Inventory) Skew(cluster string) time.Duration {
 	c, _ := inv.Snapshot().Cluster(cluster)
 	return c.Skew
-}
-
-// Identify compares a container with the config that its VMID has now, and
-// learns its fingerprint where there was none. It reports whether it is another
-// container by now; the known one is then gone, and a refresh finds the other.
-func (inv *Inventory) Identify(ctx context.Context, id ID, cfg proxmox.ContainerConfig) (replaced bool, err error) {
-	print := Fingerprint(cfg)
-	_, err = inv.Amend(ctx, id, func(r *Record) {
-		if SameContainer(r.Fingerprint, print) {
-			r.Fingerprint = print
-			return
-		}
-		replaced = true
-		r.GoneAt = inv.cfg.Now()
-	})
-	return replaced, err
 }
 
 // learnMost is how many configs one call of Learn reads.

@@ -148,7 +148,9 @@ func (d *Daemon) openKeys(ctx context.Context, db *storage.DB) error {
 }
 
 func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
-	inv := inventory.New(inventory.Config{Sources: sources(d.clusters), Store: db, Every: d.cfg.Every(), Log: d.log})
+	inv := inventory.New(inventory.Config{
+		Sources: sources(d.clusters), Witnesses: witnesses(d.clusters), Store: db, Every: d.cfg.Every(), Log: d.log,
+	})
 	parts := struct {
 		jobs    map[string]jobs.Proxmox
 		reads   map[string]handlers.Proxmox
@@ -244,6 +246,14 @@ func sources(clients []*proxmox.Client) []inventory.Source {
 		list[i] = c
 	}
 	return list
+}
+
+func witnesses(clients []*proxmox.Client) map[string]inventory.Witness {
+	m := make(map[string]inventory.Witness, len(clients))
+	for _, c := range clients {
+		m[c.Name()] = c
+	}
+	return m
 }
 
 // checks are the lines of /readyz.
