@@ -30,19 +30,22 @@ type Recorder interface {
 	Record(ctx context.Context, e Entry) error
 }
 
-// Confirmation is a question that one person was asked about one container. It
-// is valid once, and for a short time.
+// Confirmation is a question that one person was asked about one container, or
+// about several. It is valid once, and for a short time.
 type Confirmation struct {
 	Token     string
 	Person    string // chat.Person.Key
 	Container inventory.ID
 	Action    string
+	Subject   string // the ids of several containers, between commas
 }
 
 // Confirmations keeps questions that wait for an answer.
 type Confirmations interface {
 	// Ask stores c for the lifetime by the database's clock.
 	Ask(ctx context.Context, c Confirmation, lifetime time.Duration) error
+	// Question returns what a person was asked with a token, while that waits.
+	Question(ctx context.Context, token, person string) (Confirmation, bool, error)
 	// Redeem takes c away and reports whether it was there, unspoilt, and
 	// still valid. A second call with the same token finds nothing. One of
 	// another person, container or action is left alone.

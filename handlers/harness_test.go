@@ -73,7 +73,7 @@ func (w *world) build() {
 		w.t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	w.inv = inventory.New(inventory.Config{Sources: []inventory.Source{w.client}, Store: w.db, Every: 30 * time.Second, Log: log})
+	w.inv = inventory.New(inventory.Config{Sources: []inventory.Source{w.client}, Witnesses: map[string]inventory.Witness{"home": w.client}, Store: w.db, Every: 30 * time.Second, Log: log})
 	var h *handlers.Handlers
 	w.jobs = jobs.New(jobs.Config{
 		Clusters: map[string]jobs.Proxmox{"home": w.client}, TokenUser: map[string]string{"home": token},

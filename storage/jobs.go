@@ -43,6 +43,9 @@ type jobRow struct {
 	Holder      text   `bun:"holder,notnull"`
 	Fence       int64  `bun:"fence,notnull"`
 	LeaseUntil  moment `bun:"lease_until,notnull"`
+	Leftovers   bool   `bun:"leftovers,notnull"`
+	Batch       text   `bun:"batch,notnull"`
+	BatchSize   int64  `bun:"batch_size,notnull"`
 }
 
 func (r jobRow) job() jobs.Job {
@@ -55,10 +58,13 @@ func (r jobRow) job() jobs.Job {
 		Name:        string(r.Name),
 		Action:      jobs.Action(r.Action),
 		Forced:      r.Forced,
+		Leftovers:   r.Leftovers,
 		State:       jobs.State(r.State),
 		UPID:        proxmox.UPID(r.UPID),
 		Error:       string(r.Error),
 		Warnings:    int(r.Warnings),
+		Batch:       string(r.Batch),
+		BatchSize:   int(r.BatchSize),
 		Person:      chat.Person{Platform: chat.PlatformName(r.Platform), ID: string(r.PersonID), Name: string(r.Person)},
 		Channel:     string(r.Channel),
 		Request:     string(r.Request),
@@ -83,6 +89,9 @@ func newJobRow(j jobs.Job) jobRow {
 		Name:        text(j.Name),
 		Action:      text(j.Action),
 		Forced:      j.Forced,
+		Leftovers:   j.Leftovers,
+		Batch:       text(j.Batch),
+		BatchSize:   int64(j.BatchSize),
 		State:       text(jobs.Submitting),
 		Platform:    text(j.Person.Platform),
 		PersonID:    text(j.Person.ID),
@@ -198,10 +207,12 @@ func (db *DB) RenewJob(ctx context.Context, id string, fence int64, lease time.D
 	})
 }
 
-// MarkSubmitting notes that the request is about to be sent to a node.
+// MarkSubmitting notes that a request is about to be sent to a node, and
+// forgets the task of an earlier one.
 func (db *DB) MarkSubmitting(ctx context.Context, id string, fence int64, at time.Time, node string) error {
 	return db.writeJob(ctx, "submitting", id, fence, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-		return q.Set("submitted_at = ?", moment{at}).Set("node = ?", text(node))
+		return q.Set("submitted_at = ?", moment{at}).Set("node = ?", text(node)).
+			Set("state = ?", text(jobs.Submitting)).Set("upid = ''")
 	})
 }
 
@@ -280,6 +291,27 @@ func (db *DB) UnnotifiedJobs(ctx context.Context) ([]jobs.Job, error) {
 	return db.listJobs(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
 		return q.Where("finished_at IS NOT NULL").Where("notified_at IS NULL").Order("finished_at", "id")
 	})
+}
+
+// BatchJobs returns the jobs of a batch, in the order in which they were asked
+// for.
+func (db *DB) BatchJobs(ctx context.Context, batch string) ([]jobs.Job, error) {
+	return db.listJobs(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("batch = ?", text(batch)).Order("created_at", "id")
+	})
+}
+
+// PurgeJobs removes jobs whose outcome was told, and that finished longer ago
+// than age. It returns how many.
+func (db *DB) PurgeJobs(ctx context.Context, age time.Duration) (int, error) {
+	n, err := changed(db.bun.NewDelete().Model((*jobRow)(nil)).
+		Where("notified_at IS NOT NULL").
+		Where("finished_at <= ?", db.engine.in(-age)).
+		Exec(ctx))
+	if err != nil {
+		return 0, fmt.Errorf("storage: removing old jobs: %w", err)
+	}
+	return int(n), nil
 }
 
 func (db *DB) listJobs(ctx context.Context, which func(*bun.SelectQuery) *bun.SelectQuery) ([]jobs.Job, error) {

@@ -33,6 +33,7 @@ const (
 	Warned     State = "warned" // succeeded with warnings
 	Failed     State = "failed"
 	Superseded State = "superseded" // a forced stop took its place
+	Moot       State = "moot"       // it was so already: nothing was sent
 	Lost       State = "unknown"    // nobody can tell whether Proxmox got it
 )
 
@@ -49,10 +50,15 @@ type Job struct {
 	Name      string // of the container, when it was asked
 	Action    Action
 	Forced    bool // a Force stop
+	Leftovers bool // a deletion takes the volumes of its VMID along that its config does not name
 	State     State
 	UPID      proxmox.UPID // "" until Proxmox gave one
 	Error     string       // why it failed, in the system's own words
 	Warnings  int
+	Tail      []string // the last lines of a failed task's log; not stored
+
+	Batch     string // ties together what one person asked of several containers at once; "" for none
+	BatchSize int    // how many of them there are
 
 	Person  chat.Person // Groups are not kept
 	Channel string      // where it was asked; "" in a panel that does not know
@@ -89,6 +95,8 @@ type Store interface {
 	ClaimJob(ctx context.Context, holder string, lease time.Duration) (Job, bool, error)
 
 	RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) error
+	// MarkSubmitting notes that a request is about to be sent; a task of an
+	// earlier one is forgotten.
 	MarkSubmitting(ctx context.Context, id string, fence int64, at time.Time, node string) error
 	MarkRunning(ctx context.Context, id string, fence int64, upid proxmox.UPID) error
 	FinishJob(ctx context.Context, id string, fence int64, state State, reason string, warnings int) error
@@ -97,4 +105,9 @@ type Store interface {
 	Job(ctx context.Context, id string) (Job, bool, error)
 	OpenJobs(ctx context.Context) ([]Job, error)
 	UnnotifiedJobs(ctx context.Context) ([]Job, error) // finished, outcome still to be told
+	BatchJobs(ctx context.Context, batch string) ([]Job, error)
+
+	// PurgeJobs removes jobs whose outcome was told, and that finished longer
+	// ago than that.
+	PurgeJobs(ctx context.Context, age time.Duration) (int, error)
 }

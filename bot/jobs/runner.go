@@ -6,7 +6,6 @@ package jobs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -43,6 +42,10 @@ type Config struct {
 
 	// Told is given every finished job once; an error makes it come again.
 	Told func(ctx context.Context, j Job) error
+
+	// Waiting is told once of a shutdown whose guest has had its time and
+	// still runs. Nothing is forced by it.
+	Waiting func(ctx context.Context, j Job)
 }
 
 // Times of a job's life.
@@ -55,6 +58,9 @@ const (
 	lookAgain   = 10 * time.Second // between the two looks for a task whose UPID was lost
 	settleLimit = 2 * time.Minute  // HA accepts first and acts later
 	giveUp      = 30 * time.Minute // without any answer about a running task
+	searchLimit = 5 * time.Minute  // without any answer about a lost one
+	forceLimit  = 2 * time.Minute  // in which a forced stop waits for a lock
+	keepFor     = 30 * 24 * time.Hour
 
 	// ShutdownTimeout is how long a guest has to close its work; nothing is
 	// forced after it.
@@ -62,7 +68,9 @@ const (
 	// RestartTimeout is how long; Proxmox cuts the guest off after it.
 	RestartTimeout = 60 * time.Second
 
-	perCluster = 4 // requests in flight
+	// perCluster is how many requests are prepared at a time: the others wait
+	// here, where they do not stand in the way of those who only read.
+	perCluster = 4
 )
 
 // Runner carries out jobs. Its methods are safe for concurrent use.
@@ -71,8 +79,9 @@ type Runner struct {
 	slots map[string]chan struct{}
 	work  chan Job
 
-	mu   sync.Mutex
-	busy map[inventory.ID]Job
+	mu      sync.Mutex
+	busy    map[inventory.ID]Job
+	changes int // of busy
 }
 
 // New makes a Runner. It does no I/O.
@@ -130,30 +139,49 @@ func (r *Runner) takeOver(ctx context.Context, start func(Job)) {
 	}
 	for _, j := range finished {
 		if r.cfg.Now().Sub(j.FinishedAt) > lease { // whoever finished it has had the time
-			r.tell(ctx, j)
+			r.conclude(ctx, j)
 		}
 	}
 }
 
+// Purge removes jobs of which nobody will ask any more.
+func (r *Runner) Purge(ctx context.Context) error {
+	n, err := r.cfg.Store.PurgeJobs(ctx, keepFor)
+	if n > 0 {
+		r.cfg.Log.InfoContext(ctx, "old jobs removed", "count", n)
+	}
+	return err
+}
+
 // Sync takes over from the database what other processes have under way.
 func (r *Runner) Sync(ctx context.Context) error {
-	open, err := r.cfg.Store.OpenJobs(ctx)
-	if err != nil {
-		return err
-	}
-	now := make(map[inventory.ID]Job, len(open))
-	for _, j := range open {
-		now[j.Container] = j
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for id, j := range r.busy {
-		if _, still := now[id]; !still && j.Holder == r.cfg.Holder {
-			now[id] = j // finished between the query and now; its own worker says when
+	for {
+		r.mu.Lock()
+		before := r.changes
+		r.mu.Unlock()
+		open, err := r.cfg.Store.OpenJobs(ctx)
+		if err != nil {
+			return err
+		}
+		if r.takeBusy(open, before) {
+			return nil
 		}
 	}
-	r.busy = now
-	return nil
+}
+
+// takeBusy replaces what is under way, unless that has changed since; then the
+// answer may be older than what is known here.
+func (r *Runner) takeBusy(open []Job, before int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changes != before {
+		return false
+	}
+	clear(r.busy)
+	for _, j := range open {
+		r.busy[j.Container] = j
+	}
+	return true
 }
 
 // Busy returns the open job of a container. It never waits.
@@ -177,6 +205,7 @@ func (r *Runner) All() map[inventory.ID]Job {
 
 func (r *Runner) setBusy(j Job, busy bool) {
 	r.mu.Lock()
+	r.changes++
 	if busy {
 		r.busy[j.Container] = j
 	} else if r.busy[j.Container].ID == j.ID {
@@ -193,6 +222,9 @@ type Ask struct {
 	Container *inventory.Container
 	Action    Action
 	Forced    bool // a Force stop, which takes the place of an open shutdown
+	Leftovers bool
+	Batch     string
+	BatchSize int
 	Person    chat.Person
 	Channel   string
 	Request   string
@@ -204,25 +236,24 @@ func (r *Runner) Submit(ctx context.Context, a Ask) (Job, error) {
 	c := a.Container
 	j := Job{
 		ID: inventory.Token(10), Container: c.ID, Cluster: c.Cluster, Node: c.Node, VMID: c.VMID, Name: c.DisplayName(),
-		Action: a.Action, Forced: a.Forced, State: Submitting, Person: a.Person, Channel: a.Channel, Request: a.Request,
-		CreatedAt: r.cfg.Now(), Holder: r.cfg.Holder,
+		Action: a.Action, Forced: a.Forced, Leftovers: a.Leftovers, Batch: a.Batch, BatchSize: a.BatchSize,
+		State: Submitting, Person: a.Person, Channel: a.Channel, Request: a.Request, CreatedAt: r.cfg.Now(), Holder: r.cfg.Holder,
 	}
-	supersede := ""
-	if open, ok := r.Busy(c.ID); ok && a.Forced && open.Action == Shutdown {
-		supersede = open.ID
+	created, err := r.cfg.Store.CreateJob(ctx, j, lease, "")
+	var open *BusyError
+	if errors.As(err, &open) && a.Forced && open.Job.Action == Shutdown {
+		created, err = r.cfg.Store.CreateJob(ctx, j, lease, open.Job.ID)
 	}
-	j, err := r.cfg.Store.CreateJob(ctx, j, lease, supersede)
 	if err != nil {
 		return j, err
 	}
-	r.setBusy(j, true)
-	r.cfg.Log.InfoContext(ctx, "job created", jobAttrs(j)...)
+	r.setBusy(created, true)
+	r.cfg.Log.InfoContext(ctx, "job created", jobAttrs(created)...)
 	select {
-	case r.work <- j:
-		return j, nil
-	case <-ctx.Done():
-		return j, nil // the row is there; it is taken over when its lease ends
+	case r.work <- created:
+	case <-ctx.Done(): // the row is there; it is taken over when its lease ends
 	}
+	return created, nil
 }
 
 func jobAttrs(j Job) []any {
@@ -241,41 +272,67 @@ func (r *Runner) logFailure(ctx context.Context, what string, err error) {
 // carry works on one job to its end, or until ctx ends or another process has
 // it.
 func (r *Runner) carry(ctx context.Context, j Job) {
-	ctx, cancel := context.WithCancelCause(ctx)
+	held, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
 	defer cancel(nil)
-	go r.keepLease(ctx, j, cancel)
+	wg.Go(func() { r.keepLease(held, j, cancel) })
 
-	state, reason, warnings := r.act(ctx, &j)
-	if ctx.Err() != nil {
-		r.letGo(ctx, j)
+	w := &work{Runner: r, pve: r.cfg.Clusters[j.Cluster], Job: j}
+	w.State, w.Error = w.act(held)
+	if held.Err() != nil {
+		r.letGo(held, w.Job)
 		return
 	}
-	j.State, j.Error, j.Warnings, j.FinishedAt = state, reason, warnings, r.cfg.Now()
-	r.record(ctx, j)
-	if err := r.cfg.Store.FinishJob(ctx, j.ID, j.Fence, state, reason, warnings); err != nil {
+	w.FinishedAt = r.cfg.Now()
+	if err := r.cfg.Store.FinishJob(ctx, w.ID, w.Fence, w.State, w.Error, w.Warnings); err != nil {
 		r.logFailure(ctx, "finish a job", err)
 		if errors.Is(err, ErrFenced) {
-			r.setBusy(j, false)
+			cancel(ErrFenced)
+			r.letGo(held, w.Job)
 		}
 		return // still open in the database: it is taken over and finished again
 	}
-	r.setBusy(j, false)
-	r.cfg.Log.InfoContext(ctx, "job finished", append(jobAttrs(j), "state", state, "reason", reason)...)
-	r.tell(ctx, j)
+	r.setBusy(w.Job, false)
+	r.cfg.Log.InfoContext(ctx, "job finished", append(jobAttrs(w.Job), "state", w.State, "reason", w.Error)...)
+	r.record(ctx, &w.Job)
+	r.tell(ctx, w.Job)
 }
 
 // letGo gives a job up that is still open: another process has it already, or
-// the next one is to have it at once.
+// the next one is to have it at once. One that gave way to a forced stop is
+// told of.
 func (r *Runner) letGo(ctx context.Context, j Job) {
 	fenced := errors.Is(context.Cause(ctx), ErrFenced)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if fenced {
-		r.setBusy(j, false)
-		r.logFailure(ctx, "read the open jobs", r.Sync(ctx))
+	if !fenced {
+		r.logFailure(ctx, "hand a job over", r.cfg.Store.RenewJob(ctx, j.ID, j.Fence, 0))
 		return
 	}
-	r.logFailure(ctx, "hand a job over", r.cfg.Store.RenewJob(ctx, j.ID, j.Fence, 0))
+	r.setBusy(j, false)
+	r.logFailure(ctx, "read the open jobs", r.Sync(ctx))
+	now, ok, err := r.cfg.Store.Job(ctx, j.ID)
+	r.logFailure(ctx, "read a job", err)
+	if ok && now.State == Superseded {
+		r.conclude(ctx, now)
+	}
+}
+
+// conclude does what is left to be done of a job that was finished by somebody
+// else: it may have been recorded already.
+func (r *Runner) conclude(ctx context.Context, j Job) {
+	known, err := r.cfg.Events.HasTaskEvents(ctx, j.Container, []string{string(j.UPID)})
+	if err != nil {
+		r.logFailure(ctx, "read events", err)
+		return
+	}
+	if j.UPID == "" || !known[string(j.UPID)] {
+		r.record(ctx, &j)
+	} else {
+		j.Tail = r.tail(ctx, j)
+	}
+	r.tell(ctx, j)
 }
 
 func (r *Runner) tell(ctx context.Context, j Job) {
@@ -308,328 +365,6 @@ func (r *Runner) keepLease(ctx context.Context, j Job, lost context.CancelCauseF
 			}
 		}
 	}
-}
-
-// act does what is still to be done of a job and says how it ended. Where ctx
-// has ended meanwhile, what it returns means nothing.
-func (r *Runner) act(ctx context.Context, j *Job) (state State, reason string, warnings int) {
-	pve, ok := r.cfg.Clusters[j.Cluster]
-	if !ok {
-		return Failed, fmt.Sprintf("cluster %s is not configured any more", j.Cluster), 0
-	}
-	if j.UPID == "" {
-		var failed string
-		switch {
-		case j.SubmittedAt.IsZero():
-			state, failed = r.send(ctx, pve, j)
-		default:
-			state, failed = r.adopt(ctx, pve, j)
-		}
-		if j.UPID == "" {
-			return state, failed, 0
-		}
-	}
-	state, reason, warnings = r.follow(ctx, pve, j)
-	if state == Succeeded || state == Warned {
-		if late := r.settle(ctx, pve, *j); late != "" {
-			return Failed, late, warnings
-		}
-	} else {
-		r.look(ctx, pve, *j)
-	}
-	return state, reason, warnings
-}
-
-// send marks the job and makes the one request. Without a UPID it says how the
-// job ended.
-func (r *Runner) send(ctx context.Context, pve Proxmox, j *Job) (State, string) {
-	select {
-	case r.slots[j.Cluster] <- struct{}{}:
-		defer func() { <-r.slots[j.Cluster] }()
-	case <-ctx.Done():
-		return Failed, ""
-	}
-	if c, ok := r.cfg.Inventory.Snapshot().ByID(j.Container); ok {
-		j.Node = c.Node
-	}
-	ref := proxmox.Ref{Node: j.Node, VMID: j.VMID}
-	status, err := pve.ContainerStatus(ctx, ref)
-	if err != nil {
-		return Failed, Reason(err)
-	}
-	if replaced, err := r.replaced(ctx, pve, *j); err != nil {
-		return Failed, Reason(err)
-	} else if replaced {
-		return Failed, "this container was replaced by another one with its number; nothing was sent"
-	}
-	at := r.cfg.Now().Add(r.cfg.Inventory.Skew(j.Cluster))
-	if err := r.cfg.Store.MarkSubmitting(ctx, j.ID, j.Fence, at, j.Node); err != nil {
-		if errors.Is(err, ErrFenced) {
-			return Superseded, ""
-		}
-		return Failed, "the database did not answer; nothing was sent"
-	}
-	j.SubmittedAt = at
-
-	var upid proxmox.UPID
-	if j.Action == Delete {
-		upid, err = pve.Destroy(ctx, ref, proxmox.DestroyOptions{Force: status.Status == "running", Purge: true})
-	} else {
-		upid, err = pve.Power(ctx, ref, power(*j, status.HAManaged))
-	}
-	var refused *proxmox.APIError
-	switch {
-	case err == nil:
-		return r.running(ctx, j, upid)
-	case proxmox.NotSent(err), errors.As(err, &refused):
-		return Failed, Reason(err)
-	}
-	r.cfg.Log.WarnContext(ctx, "no answer to a request; looking for its task", append(jobAttrs(*j), "err", err)...)
-	return r.adopt(ctx, pve, j)
-}
-
-// replaced compares the container with what was known of it, and learns it
-// where nothing was.
-func (r *Runner) replaced(ctx context.Context, pve Proxmox, j Job) (bool, error) {
-	cfg, err := pve.ContainerConfig(ctx, proxmox.Ref{Node: j.Node, VMID: j.VMID})
-	if err != nil {
-		return false, err
-	}
-	return r.cfg.Inventory.Identify(ctx, j.Container, cfg)
-}
-
-func power(j Job, ha bool) proxmox.PowerAction {
-	switch j.Action {
-	case Start:
-		return proxmox.PowerAction{Verb: proxmox.Start}
-	case Shutdown:
-		return proxmox.PowerAction{Verb: proxmox.Shutdown, Timeout: ShutdownTimeout}
-	case Restart:
-		return proxmox.PowerAction{Verb: proxmox.Reboot, Timeout: RestartTimeout}
-	default:
-		return proxmox.PowerAction{Verb: proxmox.Stop, OverruleShutdown: j.Forced && !ha} // Proxmox refuses it under HA
-	}
-}
-
-func (r *Runner) running(ctx context.Context, j *Job, upid proxmox.UPID) (State, string) {
-	j.UPID, j.State = upid, Running
-	r.setBusy(*j, true)
-	if err := r.cfg.Store.MarkRunning(ctx, j.ID, j.Fence, upid); err != nil && ctx.Err() == nil {
-		// The task runs all the same; whoever takes over finds it in the task list.
-		r.logFailure(ctx, "note a task", err)
-	}
-	return Running, ""
-}
-
-// taskTypes are the types of task that an action makes.
-var taskTypes = map[Action][]string{
-	Start:    {"vzstart", "hastart"},
-	Shutdown: {"vzshutdown", "hastop"},
-	Restart:  {"vzreboot"},
-	Stop:     {"vzstop", "hastop"},
-	Delete:   {"vzdestroy"},
-}
-
-// adopt looks for the task of a request whose answer was lost, twice.
-func (r *Runner) adopt(ctx context.Context, pve Proxmox, j *Job) (State, string) {
-	for attempt := range 2 {
-		if attempt > 0 && !sleep(ctx, lookAgain) {
-			return Failed, ""
-		}
-		found, err := r.ownTasks(ctx, pve, *j)
-		switch {
-		case err != nil:
-			r.logFailure(ctx, "look for a task", err)
-			if attempt > 0 {
-				return Lost, "Proxmox does not say whether it got the request: " + Reason(err)
-			}
-		case len(found) == 1:
-			return r.running(ctx, j, found[0].UPID)
-		case len(found) > 1:
-			return Lost, "several tasks could be the one that was asked for"
-		}
-	}
-	return Failed, "the request did not reach Proxmox, as far as its task list shows"
-}
-
-func (r *Runner) ownTasks(ctx context.Context, pve Proxmox, j Job) ([]proxmox.Task, error) {
-	tasks, err := pve.Tasks(ctx, j.Node, proxmox.TaskFilter{VMID: j.VMID, Since: j.SubmittedAt.Add(-time.Second), Source: "all", Limit: 50})
-	if err != nil {
-		return nil, err
-	}
-	var own []proxmox.Task
-	for _, t := range tasks {
-		user := t.User
-		if t.TokenID != "" {
-			user += "!" + t.TokenID
-		}
-		if user != r.cfg.TokenUser[j.Cluster] || t.Start.Before(j.SubmittedAt.Add(-time.Second)) {
-			continue
-		}
-		for _, typ := range taskTypes[j.Action] {
-			if t.Type == typ {
-				own = append(own, t)
-			}
-		}
-	}
-	return own, nil
-}
-
-// follow polls the task to its end.
-func (r *Runner) follow(ctx context.Context, pve Proxmox, j *Job) (State, string, int) {
-	pause := pollFirst
-	heard := r.cfg.Now()
-	for {
-		st, err := pve.TaskStatus(ctx, j.UPID)
-		var refused *proxmox.APIError
-		switch {
-		case err == nil && !st.Running:
-			switch {
-			case !st.OK():
-				return Failed, st.Exit, 0
-			case st.Warnings() > 0:
-				return Warned, "", st.Warnings()
-			}
-			return Succeeded, "", 0
-		case err == nil:
-			heard = r.cfg.Now()
-		case ctx.Err() != nil:
-			return Failed, "", 0
-		case errors.As(err, &refused) && refused.Status == 400:
-			return Lost, "Proxmox does not know the task any more", 0
-		case r.cfg.Now().Sub(heard) > giveUp:
-			return Lost, "Proxmox did not say how it ended: " + Reason(err), 0
-		}
-		if !sleep(ctx, pause) {
-			return Failed, "", 0
-		}
-		pause = min(pause*3/2, pollMost)
-	}
-}
-
-// wanted is the state that an action leads to.
-var wanted = map[Action]string{Start: "running", Restart: "running", Shutdown: "stopped", Stop: "stopped"}
-
-// settle waits until the container is in the state that the task promised; HA
-// says OK when it has accepted, not when it has acted. It returns why not.
-func (r *Runner) settle(ctx context.Context, pve Proxmox, j Job) string {
-	if j.Action == Delete {
-		_, err := r.cfg.Inventory.Amend(ctx, j.Container, func(rec *inventory.Record) { rec.GoneAt = r.cfg.Now() })
-		if err != nil {
-			r.logFailure(ctx, "note a deleted container", err)
-		}
-		return ""
-	}
-	deadline := r.cfg.Now().Add(settleLimit)
-	pause := pollFirst
-	for {
-		st, err := r.look(ctx, pve, j)
-		switch {
-		case ctx.Err() != nil:
-			return ""
-		case err == nil && st.Status == wanted[j.Action]:
-			return ""
-		case err == nil && !st.HAManaged, errors.Is(err, proxmox.ErrNotFound):
-			return "" // it changed again, by itself or by somebody else; the task did what it said
-		case r.cfg.Now().After(deadline):
-			return fmt.Sprintf("HA accepted it, but the container is not %s after %s", wanted[j.Action], settleLimit)
-		}
-		if !sleep(ctx, pause) {
-			return ""
-		}
-		pause = min(pause*3/2, pollMost)
-	}
-}
-
-// look reads the container's live state into the inventory.
-func (r *Runner) look(ctx context.Context, pve Proxmox, j Job) (proxmox.ContainerStatus, error) {
-	st, err := pve.ContainerStatus(ctx, proxmox.Ref{Node: j.Node, VMID: j.VMID})
-	if err != nil {
-		return st, err
-	}
-	if err := r.cfg.Inventory.Observe(ctx, j.Container, st.Container); err != nil {
-		r.logFailure(ctx, "store a container's state", err)
-	}
-	return st, nil
-}
-
-// record writes the outcome where boards and the Events tab find it.
-func (r *Runner) record(ctx context.Context, j Job) {
-	failedStart := j.State == Failed && (j.Action == Start || j.Action == Restart)
-	_, err := r.cfg.Inventory.Amend(ctx, j.Container, func(rec *inventory.Record) {
-		switch {
-		case failedStart:
-			rec.Trouble, rec.TroubleAt = fmt.Sprintf("%s failed · %s", j.Action, j.Error), j.FinishedAt
-		case j.State == Succeeded || j.State == Warned:
-			rec.Trouble, rec.TroubleAt = "", time.Time{}
-		}
-	})
-	if err != nil {
-		r.logFailure(ctx, "store a container's record", err)
-	}
-	events := r.logLines(ctx, j)
-	events = append(events, outcomeEvent(j))
-	if err := r.cfg.Events.AppendEvents(ctx, events...); err != nil {
-		r.logFailure(ctx, "append events", err)
-	}
-}
-
-// logLines are the last lines of a failed task.
-func (r *Runner) logLines(ctx context.Context, j Job) []inventory.Event {
-	if j.UPID == "" || j.State != Failed {
-		return nil
-	}
-	pve := r.cfg.Clusters[j.Cluster]
-	log, err := pve.TaskLog(ctx, j.UPID, 0, 500)
-	if err != nil {
-		r.logFailure(ctx, "read a task log", err)
-		return nil
-	}
-	var events []inventory.Event
-	for _, line := range log.Lines[max(0, len(log.Lines)-5):] {
-		events = append(events, inventory.Event{Container: j.Container, At: j.FinishedAt, Type: inventory.EventLog, Text: line, Actor: j.Person.Name, UPID: string(j.UPID)})
-	}
-	return events
-}
-
-func outcomeEvent(j Job) inventory.Event {
-	e := inventory.Event{
-		Container: j.Container, At: j.FinishedAt, Actor: j.Person.Name, UPID: string(j.UPID),
-		Meta: map[string]string{"job": j.ID, "request": j.Request, "node": j.Node, "person": j.Person.Key(), "action": string(j.Action)},
-	}
-	if j.UPID != "" {
-		e.Meta["upid"] = string(j.UPID)
-	}
-	e.Type, e.Text = inventory.EventComplete, done[j.Action]
-	switch {
-	case j.Action == Stop && j.Forced:
-		e.Text = "Stopped (forced)"
-	case j.State == Superseded:
-		e.Type, e.Text = inventory.EventStep, "Shut down gave way to a forced stop"
-	}
-	switch j.State {
-	case Failed:
-		e.Type, e.Text = inventory.EventError, verb[j.Action]+" failed: "+j.Error
-	case Lost:
-		e.Type, e.Text = inventory.EventError, verb[j.Action]+": outcome unknown: "+j.Error
-	case Warned:
-		e.Text += fmt.Sprintf(" (%d warnings)", j.Warnings)
-	}
-	return e
-}
-
-var (
-	verb = map[Action]string{Start: "Start", Shutdown: "Shut down", Restart: "Restart", Stop: "Stop", Delete: "Delete"}
-	done = map[Action]string{Start: "Started", Shutdown: "Shut down (graceful)", Restart: "Restarted", Stop: "Stopped (forced)", Delete: "Deleted"}
-)
-
-// Reason is an error in Proxmox's own words where it has some.
-func Reason(err error) string {
-	var api *proxmox.APIError
-	if errors.As(err, &api) {
-		return api.Text()
-	}
-	return err.Error()
 }
 
 // sleep waits, and reports whether it came to the end.
