@@ -1,10 +1,11 @@
 // Package guest looks inside containers over SSH.
 //
 // Proxmox has no way to run a command in a container through its API, so a
-// [Client] logs in to the container itself. It logs in with a key only, and
-// only where the host key is known; it asks for no terminal, agent, forwarding
-// or environment, and it runs nothing but programs that are part of this
-// package and only read.
+// [Client] logs in to the container itself, or to its node, where a forced
+// command (deploy/pvechat-guest) lets it into some of the containers. It logs
+// in with a key only, and only where the host key is known; it asks for no
+// terminal, agent, forwarding or environment, and it runs nothing but programs
+// that are part of this package and only read.
 //
 // What comes back is written by whoever owns the container. It is bounded and
 // checked. Errors and log lines quote none of it but the names of files and
@@ -14,6 +15,7 @@ package guest
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -28,6 +30,11 @@ type Config struct {
 	User string // "root"
 	Port int    // 22
 
+	// ViaNode enters containers through their nodes, which are called as in
+	// NodeAddrs, or else by their names.
+	ViaNode   bool
+	NodeAddrs map[string]string
+
 	// Signer proves who we are. Nil: the private key in KeyFile (PEM, without
 	// a passphrase), which is read at every login and refused when group or
 	// others can do anything with it.
@@ -36,8 +43,12 @@ type Config struct {
 
 	// KnownHostsFile holds the host keys, in OpenSSH's format (sshd(8),
 	// SSH_KNOWN_HOSTS FILE FORMAT; hashed names too, certificates not). It is
-	// read at every login. Empty: every host is unknown.
+	// read at every login. Empty: it knows no host.
 	KnownHostsFile string
+
+	// HostKeys knows containers by what they are rather than by where they
+	// are, which outlives their addresses. Nil: only the file counts.
+	HostKeys HostKeys
 
 	// Timeout bounds each step: to connect, to log in, to run. 10 s.
 	Timeout time.Duration
@@ -50,6 +61,12 @@ type Config struct {
 	MaxPerNode int
 
 	Log *slog.Logger // nowhere
+}
+
+// HostKeys are host keys that somebody has accepted for a container.
+type HostKeys interface {
+	// HostKeys returns them as lines of an authorized_keys file.
+	HostKeys(ctx context.Context, container string) ([]string, error)
 }
 
 // Client logs in to guests. It is safe for concurrent use, and keeps no
@@ -78,6 +95,7 @@ func New(cfg Config) *Client {
 
 // Target is a container and where it can be reached.
 type Target struct {
+	ID    string // its name in HostKeys; empty: it is not looked up there
 	Node  string
 	VMID  int
 	Addrs []netip.Addr // tried in this order
@@ -110,6 +128,9 @@ func (c *Client) run(ctx context.Context, t Target, cmd command) (output []byte,
 		return nil, err
 	}
 	defer conn.Close()
+	if c.cfg.ViaNode {
+		cmd.line = fmt.Sprintf("exec %d %s", t.VMID, cmd.line)
+	}
 	return c.exec(ctx, conn, cmd)
 }
 

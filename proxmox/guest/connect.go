@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
+	"strconv"
 	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
@@ -26,16 +26,12 @@ func (c *Client) connect(ctx context.Context, t Target) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	hosts, err := readKnownHosts(c.cfg.KnownHostsFile)
+	hosts, err := c.knownHosts(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	furthest := &Error{Kind: NoAddress, Err: fmt.Errorf("container %d has no address to log in at", t.VMID)}
-	for _, ip := range t.Addrs {
-		addr := netip.AddrPortFrom(ip.Unmap(), uint16(c.cfg.Port))
-		if !addr.IsValid() {
-			continue
-		}
+	for _, addr := range c.places(t) {
 		conn, err := c.login(ctx, addr, signer, hosts)
 		if err == nil {
 			return conn, nil
@@ -55,9 +51,24 @@ func (c *Client) connect(ctx context.Context, t Target) (*connection, error) {
 	return nil, furthest
 }
 
+// places are where t can be entered, as host:port.
+func (c *Client) places(t Target) []string {
+	port := strconv.Itoa(c.cfg.Port)
+	if c.cfg.ViaNode {
+		return []string{net.JoinHostPort(cmp.Or(c.cfg.NodeAddrs[t.Node], t.Node), port)}
+	}
+	var list []string
+	for _, ip := range t.Addrs {
+		if ip.IsValid() {
+			list = append(list, net.JoinHostPort(ip.Unmap().String(), port))
+		}
+	}
+	return list
+}
+
 // login connects to addr, checks its host key and authenticates.
-func (c *Client) login(ctx context.Context, addr netip.AddrPort, signer ssh.Signer, hosts knownHosts) (*connection, error) {
-	wire, err := c.dial(ctx, addr.String())
+func (c *Client) login(ctx context.Context, addr string, signer ssh.Signer, hosts knownHosts) (*connection, error) {
+	wire, err := c.dial(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +85,7 @@ func (c *Client) login(ctx context.Context, addr netip.AddrPort, signer ssh.Sign
 	}
 	var client *ssh.Client
 	err = c.step(ctx, wire, func() error {
-		conn, channels, requests, err := ssh.NewClientConn(wire, addr.String(), config)
+		conn, channels, requests, err := ssh.NewClientConn(wire, addr, config)
 		if err == nil {
 			client = ssh.NewClient(conn, channels, requests)
 		}
@@ -83,14 +94,14 @@ func (c *Client) login(ctx context.Context, addr netip.AddrPort, signer ssh.Sign
 	verdict := host.Load()
 	switch {
 	case err == nil:
-		return &connection{client, addr.String()}, nil
+		return &connection{client, addr}, nil
 	case verdict != nil && *verdict != nil:
 		return nil, *verdict
 	case verdict != nil && !cut(err):
-		return nil, &Error{Kind: Auth, Addr: addr.String(), Err: fmt.Errorf("as %s with %s: %w",
+		return nil, &Error{Kind: Auth, Addr: addr, Err: fmt.Errorf("as %s with %s: %w",
 			c.cfg.User, ssh.FingerprintSHA256(signer.PublicKey()), brief{err})}
 	default:
-		return nil, lost(addr.String(), "logging in", err)
+		return nil, lost(addr, "logging in", err)
 	}
 }
 

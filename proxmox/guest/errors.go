@@ -27,6 +27,8 @@ const (
 	Auth           Kind = "login refused"     // our key is not accepted, or cannot be used
 	Exit           Kind = "command failed"    // it could not be run, or ended with a status
 	Output         Kind = "unexpected output" // too much, or not what was asked for
+	Scope          Kind = "not in scope"      // the node's forced command does not let us into this container
+	NotHere        Kind = "not on this node"  // or not running there
 
 	NoCredentials  Kind = "no credentials"
 	BadCredentials Kind = "bad credentials" // files that break the contract
@@ -42,6 +44,10 @@ type Error struct {
 	Kind Kind
 	Addr string // host:port, where it is about one
 	Err  error
+
+	// HostKey is the key that was shown, as a line of an authorized_keys file,
+	// where that is what is unknown or has changed.
+	HostKey string
 }
 
 func (e *Error) Error() string {

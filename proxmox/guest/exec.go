@@ -37,8 +37,17 @@ func (c *Client) exec(ctx context.Context, conn *connection, cmd command) ([]byt
 		return out.buf, nil
 	}
 	if exit, ok := errors.AsType[*ssh.ExitError](err); ok {
+		kind := Exit
+		if c.cfg.ViaNode {
+			switch exit.ExitStatus() { // as deploy/pvechat-guest has them
+			case 69:
+				kind = NotHere
+			case 77:
+				kind = Scope
+			}
+		}
 		// Its text may be the guest's.
-		return nil, &Error{Kind: Exit, Addr: conn.addr, Err: fmt.Errorf("status %d", exit.ExitStatus())}
+		return nil, &Error{Kind: kind, Addr: conn.addr, Err: fmt.Errorf("status %d", exit.ExitStatus())}
 	}
 	if _, ok := errors.AsType[*ssh.ExitMissingError](err); ok || cut(err) {
 		return nil, lost(conn.addr, "running a command", err)

@@ -1,13 +1,14 @@
 package guest
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,44 +65,72 @@ func readKey(file string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-// knownHosts are the host keys that we trust.
+// knownHosts are the host keys that we trust for one target.
 type knownHosts struct {
-	file string
-	find ssh.HostKeyCallback
+	file     string
+	find     ssh.HostKeyCallback // nil: no file
+	accepted []ssh.PublicKey     // by a person, for this container
 }
 
-func readKnownHosts(file string) (knownHosts, error) {
-	if file == "" {
-		return knownHosts{}, &Error{Kind: HostKeyUnknown, Err: errors.New("no known hosts file is set")}
+func (c *Client) knownHosts(ctx context.Context, t Target) (knownHosts, error) {
+	k := knownHosts{file: c.cfg.KnownHostsFile}
+	if c.cfg.HostKeys != nil && t.ID != "" && !c.cfg.ViaNode {
+		lines, err := c.cfg.HostKeys.HostKeys(ctx, t.ID)
+		if err != nil {
+			return k, &Error{Kind: HostKeyUnknown, Err: fmt.Errorf("reading the accepted ones: %w", err)}
+		}
+		for _, line := range lines {
+			key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+			if err != nil {
+				return k, &Error{Kind: HostKeyUnknown, Err: errors.New("an accepted one cannot be read")}
+			}
+			k.accepted = append(k.accepted, key)
+		}
 	}
-	find, err := knownhosts.New(file)
+	if k.file == "" {
+		if c.cfg.HostKeys == nil || c.cfg.ViaNode {
+			return k, &Error{Kind: HostKeyUnknown, Err: errors.New("no known hosts file is set")}
+		}
+		return k, nil
+	}
+	find, err := knownhosts.New(k.file)
 	if err != nil {
-		return knownHosts{}, &Error{Kind: HostKeyUnknown, Err: err}
+		return k, &Error{Kind: HostKeyUnknown, Err: err}
 	}
-	return knownHosts{file: file, find: find}, nil
+	k.find = find
+	return k, nil
 }
 
-// known returns the keys under which addr is known.
-func (k knownHosts) known(addr netip.AddrPort) []knownhosts.KnownKey {
+// nowhere stands for the address of the other side, which knownhosts looks at
+// only where there is no name.
+var nowhere = &net.TCPAddr{IP: net.IPv4zero}
+
+// kinds returns the types of the keys under which addr is known.
+func (k knownHosts) kinds(addr string) map[string]bool {
+	kinds := make(map[string]bool)
+	for _, key := range k.accepted {
+		kinds[key.Type()] = true
+	}
+	if k.find == nil {
+		return kinds
+	}
 	nobody, err := ssh.NewPublicKey(ed25519.PublicKey(make([]byte, ed25519.PublicKeySize)))
 	if err != nil {
 		panic(err) // it is of the right size
 	}
-	keyErr, _ := errors.AsType[*knownhosts.KeyError](k.find(addr.String(), net.TCPAddrFromAddrPort(addr), nobody))
-	if keyErr == nil {
-		return nil
+	if keyErr, ok := errors.AsType[*knownhosts.KeyError](k.find(addr, nowhere, nobody)); ok {
+		for _, known := range keyErr.Want {
+			kinds[known.Key.Type()] = true
+		}
 	}
-	return keyErr.Want
+	return kinds
 }
 
 // algorithms returns what to ask the host for: the kinds of key by which it is
 // known, so that it shows one of these where it has several; then the rest, so
 // that a host whose keys are of another kind now is seen to have changed.
-func (k knownHosts) algorithms(addr netip.AddrPort) []string {
-	known := make(map[string]bool)
-	for _, key := range k.known(addr) {
-		known[key.Key.Type()] = true
-	}
+func (k knownHosts) algorithms(addr string) []string {
+	known := k.kinds(addr)
 	algorithms := slices.DeleteFunc(ssh.SupportedAlgorithms().HostKeys, func(a string) bool {
 		return strings.Contains(a, "-cert-")
 	})
@@ -115,23 +144,44 @@ func (k knownHosts) algorithms(addr netip.AddrPort) []string {
 	return algorithms
 }
 
-// verify reports whether key is one by which addr is known.
-func (k knownHosts) verify(addr netip.AddrPort, key ssh.PublicKey) error {
-	err := k.find(addr.String(), net.TCPAddrFromAddrPort(addr), key)
-	if err == nil {
-		return nil
+// verify reports whether key is one by which addr, or the container itself, is
+// known.
+func (k knownHosts) verify(addr string, key ssh.PublicKey) error {
+	refused := func(kind Kind, err error) error {
+		return &Error{Kind: kind, Addr: addr, Err: err, HostKey: strings.TrimSpace(string(ssh.MarshalAuthorizedKey(key)))}
+	}
+	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
+	var inFile error = &knownhosts.KeyError{}
+	if k.find != nil {
+		inFile = k.find(addr, nowhere, key)
 	}
 	file := filepath.Base(k.file)
-	shown := key.Type() + " " + ssh.FingerprintSHA256(key)
-	keyErr, mismatch := errors.AsType[*knownhosts.KeyError](err)
-	switch {
-	case mismatch && len(keyErr.Want) == 0:
-		return &Error{Kind: HostKeyUnknown, Addr: addr.String(), Err: fmt.Errorf("%s is not in %s: %w", shown, file, err)}
-	case mismatch:
-		want := keyErr.Want[0]
-		return &Error{Kind: HostKeyChanged, Addr: addr.String(), Err: fmt.Errorf("it is %s, and %s line %d has %s %s: %w",
-			shown, file, want.Line, want.Key.Type(), ssh.FingerprintSHA256(want.Key), err)}
-	default: // revoked
-		return &Error{Kind: HostKeyChanged, Addr: addr.String(), Err: fmt.Errorf("%s: %w", shown, err)}
+	keyErr, mismatch := errors.AsType[*knownhosts.KeyError](inFile)
+	if inFile != nil && !mismatch {
+		return refused(HostKeyChanged, fmt.Errorf("%s: %w", shown, inFile)) // revoked
 	}
+	same := func(k ssh.PublicKey) bool { return bytes.Equal(k.Marshal(), key.Marshal()) }
+	switch {
+	case inFile == nil || slices.ContainsFunc(k.accepted, same):
+		return nil
+	case len(k.accepted) > 0:
+		return refused(HostKeyChanged, fmt.Errorf("it is %s, and %s %s was accepted", shown, k.accepted[0].Type(), ssh.FingerprintSHA256(k.accepted[0])))
+	case len(keyErr.Want) > 0:
+		want := keyErr.Want[0]
+		return refused(HostKeyChanged, fmt.Errorf("it is %s, and %s line %d has %s %s: %w",
+			shown, file, want.Line, want.Key.Type(), ssh.FingerprintSHA256(want.Key), inFile))
+	case k.find == nil:
+		return refused(HostKeyUnknown, fmt.Errorf("%s was not accepted yet", shown))
+	}
+	return refused(HostKeyUnknown, fmt.Errorf("%s is not in %s: %w", shown, file, inFile))
+}
+
+// Fingerprint is the SHA-256 fingerprint of a host key in the form of
+// [Error].HostKey, as ssh-keygen -lf prints it; empty where it is none.
+func Fingerprint(hostKey string) string {
+	key, _, _, _, err := ssh.ParseAuthorizedKey([]byte(hostKey))
+	if err != nil {
+		return ""
+	}
+	return ssh.FingerprintSHA256(key)
 }
