@@ -2,6 +2,7 @@ package guest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/hex"
@@ -345,10 +346,12 @@ func (s *scanReply) scan() Scan {
 	}
 	out := Scan{Init: s.init, Missing: s.missing}
 	for _, v := range order {
+		slices.SortFunc(v.Ports, func(a, b Port) int { return cmp.Or(cmp.Compare(a.Port, b.Port), a.Addr.Compare(b.Addr)) })
+		v.Ports = slices.Compact(v.Ports)
 		v.System = isSystem(*v)
 		out.Services = append(out.Services, *v)
 	}
-	sortServices(out.Services)
+	slices.SortFunc(out.Services, func(a, b Service) int { return cmp.Compare(a.Key(), b.Key()) })
 	if n := len(out.Services); n > maxServices {
 		out.Services, out.More = out.Services[:maxServices], n-maxServices
 	}

@@ -217,17 +217,17 @@ esac`)
 }
 
 const systemdTold = `systemd [] 0
-systemd/looping.service looping failed
-systemd/worker@$(reboot).service worker@$(reboot) failed
-process/? ? running 0.0.0.0:8080
-systemd/docker.service docker running
+docker/db db stopped
 docker/jellyfin jellyfin running 0.0.0.0:8096=http/6
+process/? ? running 0.0.0.0:8080
 process/master master running system [::1]:25
-systemd/nginx.service nginx running 0.0.0.0:80=http [::]:443=https
 process/node node running 192.168.10.48:3000=http
 process/redis�[2J�-server redis�[2J�-server running 127.0.0.1:6379
-docker/db db stopped
+systemd/docker.service docker running
+systemd/looping.service looping failed
+systemd/nginx.service nginx running 0.0.0.0:80=http [::]:443=https
 systemd/smbd.service smbd stopped
+systemd/worker@$(reboot).service worker@$(reboot) failed
 `
 
 // shells are those of Debian, of Arch and Fedora, and of Alpine, which has
@@ -327,8 +327,8 @@ openrc/gitea gitea failed
 openrc/jellyfin jellyfin running 0.0.0.0:8096
 openrc/nginx nginx running 0.0.0.0:80
 openrc/redis redis running 127.0.0.1:6379
-openrc/sshd sshd running system 0.0.0.0:22
 openrc/smbd smbd stopped
+openrc/sshd sshd running system 0.0.0.0:22
 `
 		if diff := cmp.Diff(want, told(got)); diff != "" {
 			t.Errorf("want -, got +\n%s", diff)

@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"cmp"
 	"net/netip"
 	"slices"
 	"strings"
@@ -79,24 +78,6 @@ func (p Port) Loopback() bool { return p.Addr.IsLoopback() }
 
 // AddrPort is where it listens.
 func (p Port) AddrPort() netip.AddrPort { return netip.AddrPortFrom(p.Addr, p.Port) }
-
-// sortServices puts the worst first, then by name.
-func sortServices(list []Service) {
-	rank := map[ServiceState]int{ServiceFailed: 0, ServiceStopped: 3, ServiceStarting: 1, ServiceRunning: 2}
-	for i := range list {
-		slices.SortFunc(list[i].Ports, func(a, b Port) int {
-			return cmp.Or(cmp.Compare(a.Port, b.Port), a.Addr.Compare(b.Addr))
-		})
-		list[i].Ports = slices.Compact(list[i].Ports)
-	}
-	slices.SortFunc(list, func(a, b Service) int {
-		return cmp.Or(
-			cmp.Compare(rank[a.State], rank[b.State]),
-			cmp.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)),
-			cmp.Compare(a.Key(), b.Key()),
-		)
-	})
-}
 
 // systemNames are services of the operating systems themselves, by name
 // without what follows an @.
