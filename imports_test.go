@@ -26,12 +26,13 @@ var allowed = []struct {
 	{"proxmox", nil},
 	{"bot/access", []string{"bot/chat"}},
 	{"bot/inventory", []string{"proxmox"}},
+	{"bot/services", []string{"bot/inventory", "proxmox/guest"}},
 	{"bot/jobs", []string{"bot/chat", "bot/inventory", "proxmox"}},
-	{"bot/view", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "proxmox"}},
+	{"bot/view", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "bot/services", "proxmox", "proxmox/guest"}},
 	{"bot/live", []string{"bot/chat"}},
 	{"bot/graph", []string{"proxmox"}},
-	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/view", "proxmox"}},
-	{"handlers", []string{"bot/chat", "bot/access", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/view", "proxmox", "proxmox/guest"}},
+	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
+	{"handlers", []string{"bot/chat", "bot/access", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
 	{"bot", []string{"bot/chat", "bot/view", "proxmox"}},
 }
 
