@@ -38,8 +38,9 @@ type Platform interface {
 	Post(ctx context.Context, to Target, m Message) (Ref, error)
 
 	// Update replaces what is shown at a Ref. Errors: [ErrGone] where there is
-	// nothing left to replace (or the platform refuses for good: post anew),
-	// [ErrForbidden], *[RateLimitedError]; anything else is transient.
+	// nothing left to replace, [ErrFrozen] where it is there and may not be
+	// changed any more, [ErrForbidden], *[RateLimitedError]; anything else is
+	// transient. With [InBackground] it is done only where there is room.
 	Update(ctx context.Context, at Ref, s Surface) error
 
 	// Delete removes what is shown at a Ref; errors as for Update.
@@ -292,6 +293,7 @@ type Target struct {
 // Errors of Post, Update and Delete.
 var (
 	ErrGone      = errors.New("chat: the surface is gone")
+	ErrFrozen    = fmt.Errorf("chat: it can only be shown anew, and deleted: %w", ErrGone)
 	ErrForbidden = errors.New("chat: the platform does not allow it")
 )
 

@@ -23,6 +23,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 )
 
 // Config is what an [Adapter] needs. It prints without the token.
@@ -52,11 +53,14 @@ type Adapter struct {
 	cfg    Config
 	log    *slog.Logger
 	now    func() time.Time
+	way    *transport
 	client *http.Client
 	rest   *discordgo.Session // for requests; never opened
-	pace   pacer
+	pace   pace.Pacer
 	forms  forms
 	copies copies
+
+	suspect chan struct{} // the token was refused
 
 	mu     sync.Mutex
 	health chat.Health
@@ -101,13 +105,16 @@ func New(cfg Config) (*Adapter, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	way := &transport{origin: origin, next: cfg.Transport}
 	a := &Adapter{
-		cfg:    cfg,
-		log:    cfg.Log,
-		now:    cfg.Now,
-		client: &http.Client{Timeout: cfg.HTTPTimeout, Transport: &transport{origin: origin, next: cfg.Transport}},
-		dms:    map[string]string{},
-		health: chat.Health{Detail: "not started", Since: cfg.Now()},
+		cfg:     cfg,
+		log:     cfg.Log,
+		now:     cfg.Now,
+		way:     way,
+		client:  &http.Client{Timeout: cfg.HTTPTimeout, Transport: way},
+		suspect: make(chan struct{}, 1),
+		dms:     map[string]string{},
+		health:  chat.Health{Detail: "not started", Since: cfg.Now()},
 	}
 	if a.rest, err = a.session(a.client); err != nil {
 		return nil, err
@@ -151,7 +158,11 @@ func (a *Adapter) Space() chat.Space {
 func (a *Adapter) Health() chat.Health {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.health
+	h := a.health
+	if wait := a.way.refused.wait(time.Now()); h.OK && wait > 0 {
+		h.OK, h.Detail = false, fmt.Sprintf("paused for %s: Discord refused %d requests in %s", wait.Round(time.Second), refusals, refusalsIn)
+	}
+	return h
 }
 
 // report sets the health, and keeps since when it is so.

@@ -821,7 +821,7 @@ func TestWhatDiscordRefusesHasAMeaning(t *testing.T) {
 			fault func()
 			want  error
 		}{
-			"edited too often": {func() { s.sim.Fail("PATCH /channels/", http.StatusTooManyRequests, 30046, 1) }, chat.ErrGone},
+			"edited too often": {func() { s.sim.Fail("PATCH /channels/", http.StatusTooManyRequests, 30046, 1) }, chat.ErrFrozen},
 			"no access":        {func() { s.sim.Fail("PATCH /channels/", http.StatusForbidden, 50001, 1) }, chat.ErrForbidden},
 			"no permission":    {func() { s.sim.Fail("PATCH /channels/", http.StatusForbidden, 50013, 1) }, chat.ErrForbidden},
 			"unknown message":  {func() { s.sim.Fail("PATCH /channels/", http.StatusNotFound, 10008, 1) }, chat.ErrGone},
@@ -891,29 +891,6 @@ func TestRateLimitsAreKeptWithoutBeingTold(t *testing.T) {
 		}
 		if refused == 0 {
 			t.Error("nothing was ever put off: what does this test?")
-		}
-	})
-}
-
-func TestAPacedCallerCanGiveUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var p pacer
-		for range 2 {
-			if err := p.wait(t.Context(), "x", 2, 2*time.Second); err != nil {
-				t.Fatal(err)
-			}
-		}
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := p.wait(ctx, "x", 2, 2*time.Second); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("got %v", err)
-		}
-		if err := p.wait(t.Context(), "y", 2, 2*time.Second); err != nil {
-			t.Errorf("another key: %v", err)
-		}
-		began := time.Now()
-		if err := p.wait(t.Context(), "x", 2, 2*time.Second); err != nil || time.Since(began) != time.Second {
-			t.Errorf("the next turn came after %s: %v", time.Since(began), err)
 		}
 	})
 }

@@ -62,6 +62,10 @@ func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 			return err
 		}
 		pause := wait.next(time.Since(began))
+		var limited *chat.RateLimitedError
+		if errors.As(err, &limited) {
+			pause = max(pause, limited.RetryAfter)
+		}
 		a.log.Warn("discord is not connected", "error", err, "again_in", pause)
 		if !sleep(ctx, pause) {
 			a.report(false, "stopped")
@@ -109,6 +113,9 @@ func (r *running) serve(wanted []command) error {
 		}
 		r.checked = true
 	}
+	if err := r.budget(); err != nil {
+		return err
+	}
 	err := r.connect()
 	var closed *websocket.CloseError
 	if errors.As(err, &closed) {
@@ -121,21 +128,51 @@ func (r *running) serve(wanted []command) error {
 
 // check makes sure of the token and of the registered commands.
 func (r *running) check(wanted []command) error {
+	err := r.identity(r.ctx)
+	if err != nil {
+		return err
+	}
+	r.problem, err = r.register(r.ctx, wanted)
+	return err
+}
+
+// identity makes sure of the token.
+func (r *running) identity(ctx context.Context) error {
 	var me struct {
 		ID   string `json:"id"`
 		Name string `json:"username"`
 	}
-	err := r.call(r.ctx, request{method: http.MethodGet, path: "users/@me", route: "users/@me"}, nil, &me)
+	err := r.call(ctx, request{method: http.MethodGet, path: "users/@me", route: "users/@me"}, nil, &me)
 	if status(err) == http.StatusUnauthorized {
 		return &fatalError{fmt.Errorf("discord: %s: %w", fatal[4004], err)}
 	}
-	if err != nil {
+	if err == nil {
+		r.log.Info("discord knows the bot", "bot", me.ID, "name", me.Name)
+	}
+	return err
+}
+
+// spare is how many sessions of a day are left alone: Discord resets the token
+// of a bot that begins more than it may, and somebody may restart this one.
+const spare = 20
+
+// budget asks how many sessions may still be begun. It returns a
+// *[chat.RateLimitedError] where that is enough for today.
+func (r *running) budget() error {
+	var says struct {
+		Limit *struct {
+			Total      int   `json:"total"`
+			Remaining  int   `json:"remaining"`
+			ResetAfter int64 `json:"reset_after"` // milliseconds
+		} `json:"session_start_limit"`
+	}
+	if err := r.call(r.ctx, request{method: http.MethodGet, path: "gateway/bot", route: "gateway/bot"}, nil, &says); err != nil {
 		return err
 	}
-	if r.problem, err = r.register(r.ctx, wanted); err != nil {
-		return err
+	if l := says.Limit; l != nil && l.Remaining < spare {
+		after := time.Duration(l.ResetAfter) * time.Millisecond
+		return fmt.Errorf("discord: %d of %d sessions of a day are used: %w", l.Total-l.Remaining, l.Total, &chat.RateLimitedError{RetryAfter: after})
 	}
-	r.log.Info("discord knows the bot", "bot", me.ID, "name", me.Name)
 	return nil
 }
 
@@ -164,6 +201,21 @@ func (r *running) connect() error {
 	s.AddHandler(func(_ *discordgo.Session, e *discordgo.Event) {
 		if e.Type == "INTERACTION_CREATE" {
 			r.dispatch(e.RawData)
+		}
+	})
+	var guard sync.WaitGroup
+	defer guard.Wait()
+	guard.Go(func() {
+		for {
+			select {
+			case <-r.suspect:
+				var f *fatalError
+				if err := r.identity(ctx); errors.As(err, &f) {
+					end(err)
+				}
+			case <-ctx.Done():
+				return
+			}
 		}
 	})
 	closed := make(chan struct{})

@@ -27,6 +27,7 @@ type stage struct {
 
 	refuse  map[string]int // statuses instead of answers, by path
 	address string         // of the gateway; empty: in memory
+	left    func() int     // sessions that may be begun; nil: what is left of a thousand
 
 	// play is one connection of the gateway, the n-th, from 1.
 	play func(n int, c *line)
@@ -128,6 +129,14 @@ func (s *stage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"id":"9","username":"pvechat"}`)
 	case strings.HasSuffix(path, "/commands"):
 		fmt.Fprint(w, `[]`)
+	case path == "gateway/bot":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		left := 1000 - len(s.identifies)
+		if s.left != nil {
+			left = s.left()
+		}
+		fmt.Fprintf(w, `{"session_start_limit":{"total":1000,"remaining":%d,"reset_after":3600000,"max_concurrency":1}}`, left)
 	case path == "gateway":
 		fmt.Fprintf(w, `{"url":%q}`, cmp.Or(s.address, "ws://discord.invalid/ws/"))
 	case strings.HasPrefix(path, "interactions/"):
@@ -249,16 +258,16 @@ func TestABrokenConnectionIsReplaced(t *testing.T) {
 		"asked to reconnect later":                {func(l *line) { l.greet(); l.send(`{"op":7,"d":null}`); l.live() }, 5 * time.Second},
 		"the session is not valid":                {func(l *line) { l.send(hello); l.await(2); l.send(`{"op":9,"d":false}`); l.live() }, 5 * time.Second},
 		"the session is not valid later":          {func(l *line) { l.greet(); l.send(`{"op":9,"d":true}`); l.live() }, 5 * time.Second},
-		"no hello":                                {func(l *line) { l.await(99) }, 35 * time.Second},
-		"no ready":                                {func(l *line) { l.send(hello); l.await(99) }, 35 * time.Second},
-		"no acknowledgement":                      {func(l *line) { l.greet(); l.await(99) }, (2*41250 + 10000 + 5000) * time.Millisecond},
+		"no hello":                                {func(l *line) { l.await(99) }, 30 * time.Second},
+		"no ready":                                {func(l *line) { l.send(hello); l.await(99) }, 30 * time.Second},
+		"no acknowledgement":                      {func(l *line) { l.greet(); l.await(99) }, (2*41250 + 10000) * time.Millisecond},
 		"events, but no acknowledgement": {func(l *line) {
 			l.greet()
 			for l.send(`{"op":0,"t":"TYPING_START","s":2,"d":{}}`) {
 				time.Sleep(10 * time.Second)
 			}
-		}, (2*41250 + 10000 + 5000) * time.Millisecond},
-		"a heartbeat asked for before ready": {func(l *line) { l.send(hello); l.await(2); l.send(`{"op":1}`); l.await(99) }, 35 * time.Second},
+		}, (2*41250 + 10000) * time.Millisecond},
+		"a heartbeat asked for before ready": {func(l *line) { l.send(hello); l.await(2); l.send(`{"op":1}`); l.await(99) }, 30 * time.Second},
 		"closed for a restart":               {func(l *line) { l.greet(); l.close(1012) }, 5 * time.Second},
 		"session timed out":                  {func(l *line) { l.greet(); l.close(4009) }, 5 * time.Second},
 		"cut off":                            {func(l *line) { l.greet(); _ = l.NetConn().Close() }, 5 * time.Second},
@@ -341,8 +350,11 @@ func TestRunEndsWhereAnotherTryIsNoUse(t *testing.T) {
 		"the token is refused by REST":        {&stage{refuse: map[string]int{"users/@me": 401}}, "discord.bot_token"},
 		"the application is not the bot's":    {&stage{refuse: map[string]int{"applications/3/commands": 404}}, "discord.application_id"},
 		"the token is refused by the gateway": {&stage{play: closes(4004)}, "discord.bot_token"},
-		"intents":                             {&stage{play: closes(4014)}, "4014"},
+		"the shard":                           {&stage{play: closes(4010)}, "4010"},
 		"sharding":                            {&stage{play: closes(4011)}, "4011"},
+		"the version":                         {&stage{play: closes(4012)}, "4012"},
+		"intents":                             {&stage{play: closes(4013)}, "4013"},
+		"intents that are not granted":        {&stage{play: closes(4014)}, "4014"},
 		"the token is reset while connected": {&stage{play: func(n int, l *line) {
 			if n == 1 {
 				l.greet()
@@ -354,9 +366,14 @@ func TestRunEndsWhereAnotherTryIsNoUse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := tt.stage.perform(t, still{}, func(a *Adapter) {
-				time.Sleep(time.Hour)
+				time.Sleep(5 * time.Second)
 				if h := a.Health(); h.OK || !strings.Contains(h.Detail, tt.names) {
 					t.Errorf("health is %+v", h)
+				}
+				before := tt.stage.connections()
+				time.Sleep(24 * time.Hour)
+				if n := tt.stage.connections(); n != before {
+					t.Errorf("%d connections afterwards", n-before)
 				}
 			})
 			if err == nil || !strings.Contains(err.Error(), tt.names) {
@@ -369,8 +386,43 @@ func TestRunEndsWhereAnotherTryIsNoUse(t *testing.T) {
 	}
 }
 
+func TestSessionsAreNotBegunBeyondWhatDiscordAllowsInADay(t *testing.T) {
+	left := 19 // others have used them, or this bot before it was restarted
+	s := &stage{play: func(_ int, l *line) { l.greet(); l.live() }}
+	s.left = func() int { return left }
+	err := s.perform(t, still{}, func(a *Adapter) {
+		time.Sleep(59 * time.Minute)
+		if h := a.Health(); h.OK || !strings.Contains(h.Detail, "981 of 1000 sessions") || s.connections() != 0 {
+			t.Errorf("health is %+v, %d connections", h, s.connections())
+		}
+		s.mu.Lock()
+		left = 1000
+		s.mu.Unlock()
+		time.Sleep(2 * time.Minute)
+		if h := a.Health(); !h.OK {
+			t.Errorf("health is %+v", h)
+		}
+	})
+	if err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
+func TestAStallIsNamed(t *testing.T) {
+	s := &stage{play: func(n int, l *line) { l.greet(); l.await(99) }}
+	err := s.perform(t, still{}, func(a *Adapter) {
+		time.Sleep((2*41250+6000)*time.Millisecond + firstWait/2)
+		if h := a.Health(); h.OK || !strings.Contains(h.Detail, "no heartbeat was acknowledged") {
+			t.Errorf("health is %+v", h)
+		}
+	})
+	if err != nil {
+		t.Errorf("Run returned %v", err)
+	}
+}
+
 func TestAnUnreachableDiscordIsTriedAgain(t *testing.T) {
-	for _, path := range []string{"users/@me", "applications/3/commands", "gateway"} {
+	for _, path := range []string{"users/@me", "applications/3/commands", "gateway/bot", "gateway"} {
 		t.Run(path, func(t *testing.T) {
 			s := &stage{refuse: map[string]int{path: 502}, play: func(_ int, l *line) { l.greet(); l.live() }}
 			err := s.perform(t, still{}, func(a *Adapter) {

@@ -18,20 +18,29 @@ import (
 	"github.com/bwmarrin/discordgo"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 )
 
 // Pacing. Discord allows a bot fifty requests in a second over all its routes,
 // those of interactions aside. Edits of messages older than an hour are limited
 // for each channel, by a number that Discord keeps to itself; others measured
 // three in six seconds.
+var (
+	requests = pace.Limit{Calls: 45, In: time.Second, Kept: 9}
+	oldEdits = pace.Limit{Calls: 3, In: 6100 * time.Millisecond}
+)
+
 const (
-	requests      = 45
-	requestsIn    = time.Second
-	oldEdits      = 3
-	oldEditsIn    = 6100 * time.Millisecond
 	oldEditsAfter = time.Hour
 
 	patience = 3 * time.Second // a longer wait is an error for the caller to plan with
+)
+
+// Discord shuts out an address for a while that was refused ten thousand times
+// in ten minutes. Half of that leaves room for whoever else is behind it.
+const (
+	refusals   = 5_000
+	refusalsIn = 10 * time.Minute
 )
 
 // Error codes of Discord's API.
@@ -113,7 +122,10 @@ func (a *Adapter) call(ctx context.Context, r request, body, out any) error {
 	answer, err := a.rest.RequestWithLockedBucket(r.method, discordgo.EndpointAPI+r.path, kind, raw,
 		bucket, 0, discordgo.WithContext(ctx))
 	if err != nil {
-		return scrubbed(name, err)
+		err = scrubbed(name, err)
+	}
+	if a.mind(r, err); err != nil {
+		return err
 	}
 	if out != nil && len(answer) > 0 {
 		if err := json.Unmarshal(answer, out); err != nil {
@@ -140,21 +152,65 @@ func payload(body any) (raw []byte, kind string, err error) {
 	return doc, "application/json", err
 }
 
+// mind takes from an answer what concerns other calls.
+func (a *Adapter) mind(r request, err error) {
+	var limited *chat.RateLimitedError
+	switch {
+	case errors.Is(err, errEverything) && errors.As(err, &limited):
+		a.pace.Pause(everything, limited.RetryAfter)
+		return
+	case errors.As(err, &limited):
+		a.pace.Pause(r.key(), limited.RetryAfter)
+		return
+	case status(err) == http.StatusUnauthorized && code(err) != codeInvalidToken:
+		select {
+		case a.suspect <- struct{}{}:
+		default: // the token is being tried already
+		}
+	}
+	a.pace.Resume(r.key())
+	if r.bucket != "" {
+		a.pace.Resume(everything)
+	}
+}
+
+// everything is the key of the limit over all routes but those of interactions.
+const everything = ""
+
+// errEverything marks a rate limit over all routes.
+var errEverything = errors.New("all requests are meant")
+
+// key is what r's pauses are counted by.
+func (r request) key() string {
+	if r.bucket == "" {
+		return r.method + " " + r.path
+	}
+	return r.method + " " + r.bucket
+}
+
 // bucket locks what counts r's rate limit, when there is room in it. discordgo
 // would wait for that without minding ctx, and keeps a bucket for every path it
 // ever saw, which for those with a token means for ever more.
 func (a *Adapter) bucket(ctx context.Context, r request) (*discordgo.Bucket, error) {
+	pauses := a.pace.Pauses(r.key())
+	if err := a.pace.Wait(ctx, r.key(), pace.Limit{}, patience); err != nil {
+		return nil, err
+	}
 	if r.bucket == "" {
 		b := discordgo.NewRatelimiter().GetBucket("")
 		b.Lock()
 		return b, nil
 	}
-	if err := a.pace.wait(ctx, "", requests, requestsIn); err != nil {
+	if err := a.pace.Wait(ctx, everything, requests, patience); err != nil {
 		return nil, err
 	}
-	b := a.rest.Ratelimiter.GetBucket(r.method + " " + r.bucket)
+	b := a.rest.Ratelimiter.GetBucket(r.key())
 	for {
-		b.Lock()
+		b.Lock() // for as long as another request of this kind takes
+		if a.pace.Pauses(r.key()) != pauses {
+			b.Unlock()
+			return a.bucket(ctx, r)
+		}
 		wait := a.rest.Ratelimiter.GetWaitTime(b, 1)
 		if wait <= 0 {
 			b.Remaining--
@@ -190,7 +246,11 @@ func scrubbed(name string, err error) error {
 		e.kind = meaning(e)
 		return e
 	case errors.As(err, &limited):
-		return fmt.Errorf("discord: %s: %w", name, &chat.RateLimitedError{RetryAfter: limited.RetryAfter})
+		err := &chat.RateLimitedError{RetryAfter: limited.RetryAfter}
+		if limited.Message == global {
+			return fmt.Errorf("discord: %s: %w (%w)", name, err, errEverything)
+		}
+		return fmt.Errorf("discord: %s: %w", name, err)
 	case errors.As(err, &network):
 		return fmt.Errorf("discord: %s: %w", name, network.Err)
 	}
@@ -199,7 +259,9 @@ func scrubbed(name string, err error) error {
 
 func meaning(e *apiError) error {
 	switch e.code {
-	case codeUnknownChannel, codeUnknownMessage, codeUnknownWebhook, codeUnknownInteraction, codeOldEdits, codeInvalidToken:
+	case codeOldEdits:
+		return chat.ErrFrozen
+	case codeUnknownChannel, codeUnknownMessage, codeUnknownWebhook, codeUnknownInteraction, codeInvalidToken:
 		return chat.ErrGone
 	case codeMissingAccess, codeMissingPermission, codeNoDMs:
 		return chat.ErrForbidden
@@ -240,16 +302,26 @@ func invalid(body []byte) string {
 // transport sends discordgo's requests to the configured origin, and puts right
 // what discordgo reads wrongly in the answers.
 type transport struct {
-	origin *url.URL
-	next   http.RoundTripper
+	origin  *url.URL
+	next    http.RoundTripper
+	refused refused
 }
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
 	req.URL.Scheme, req.URL.Host, req.Host = t.origin.Scheme, t.origin.Host, t.origin.Host
+	if wait := t.refused.wait(time.Now()); wait > 0 {
+		return nil, &chat.RateLimitedError{RetryAfter: wait}
+	}
 	resp, err := t.next.RoundTrip(req)
 	if err != nil {
 		return nil, err
+	}
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		if resp.Header.Get("X-RateLimit-Scope") != "shared" { // by others, and not counted against us
+			t.refused.note(time.Now())
+		}
 	}
 	switch resp.StatusCode {
 	case http.StatusBadGateway: // it has an error of its own for this, with the whole page in it
@@ -267,16 +339,47 @@ func (t *transport) CloseIdleConnections() {
 	}
 }
 
+// refused counts refusals of late.
+type refused struct {
+	mu sync.Mutex
+	at []time.Time
+}
+
+func (r *refused) note(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.at = append(r.at, now)
+}
+
+// wait says how long no request may be made.
+func (r *refused) wait(now time.Time) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.at) > 0 && now.Sub(r.at[0]) >= refusalsIn {
+		r.at = r.at[1:]
+	}
+	if len(r.at) < refusals {
+		return 0
+	}
+	return r.at[len(r.at)-refusals].Add(refusalsIn).Sub(now)
+}
+
+// global is the message of a rewritten 429 that concerns all routes.
+const global = "global"
+
 // limited rewrites a 429. discordgo drops its code, takes a missing retry_after
-// for none, and fails on one that is not JSON.
+// for none, and fails on one that is not JSON: that is not of Discord but of
+// what stands before it, and concerns everything.
 func limited(resp *http.Response) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	resp.Body.Close()
 	var says struct {
 		Code       int     `json:"code"`
 		RetryAfter float64 `json:"retry_after"`
+		Global     bool    `json:"global"`
 	}
-	if json.Unmarshal(body, &says) == nil && says.Code == codeOldEdits {
+	err := json.Unmarshal(body, &says)
+	if err == nil && says.Code == codeOldEdits {
 		resp.StatusCode = http.StatusBadRequest // a refusal for good, not a pause
 	} else {
 		if says.RetryAfter <= 0 {
@@ -285,46 +388,12 @@ func limited(resp *http.Response) {
 		if says.RetryAfter <= 0 {
 			says.RetryAfter = 1
 		}
-		body = fmt.Appendf(nil, `{"retry_after":%g}`, says.RetryAfter)
+		message := ""
+		if err != nil || says.Global {
+			message = global
+		}
+		body = fmt.Appendf(nil, `{"message":%q,"retry_after":%g}`, message, says.RetryAfter)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
-}
-
-// A pacer keeps what happens under a key to so many in any span of time.
-type pacer struct {
-	mu    sync.Mutex
-	turns map[string][]time.Time // of late, and to come
-}
-
-// wait waits for the key's next turn, of most within any span. A turn too far
-// away is an error instead.
-func (p *pacer) wait(ctx context.Context, key string, most int, span time.Duration) error {
-	now := time.Now()
-	turn, err := p.turn(now, key, most, span)
-	if err != nil {
-		return err
-	}
-	if turn.After(now) && !sleep(ctx, turn.Sub(now)) {
-		return ctx.Err()
-	}
-	return nil
-}
-
-func (p *pacer) turn(now time.Time, key string, most int, span time.Duration) (time.Time, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.turns == nil {
-		p.turns = map[string][]time.Time{}
-	}
-	late := slices.DeleteFunc(p.turns[key], func(t time.Time) bool { return now.Sub(t) >= span })
-	turn := now
-	if n := len(late); n >= most {
-		turn = late[n-most].Add(span)
-	}
-	if turn.Sub(now) > patience {
-		return turn, &chat.RateLimitedError{RetryAfter: turn.Sub(now)}
-	}
-	p.turns[key] = append(late, turn)
-	return turn, nil
 }

@@ -92,7 +92,7 @@ func (a *Adapter) Update(ctx context.Context, at chat.Ref, s chat.Surface) error
 		return err
 	}
 	if r.bucket != "" && a.now().Sub(sentAt(at.ID)) > oldEditsAfter {
-		if err := a.pace.wait(ctx, at.Channel, oldEdits, oldEditsIn); err != nil {
+		if err := a.pace.Wait(ctx, at.Channel, oldEdits, patience); err != nil {
 			return fmt.Errorf("discord: old message in channel %s: %w", at.Channel, err)
 		}
 	}

@@ -38,6 +38,7 @@ import (
 	slackgo "github.com/slack-go/slack"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 )
 
 const (
@@ -85,7 +86,7 @@ type Config struct {
 type Adapter struct {
 	config  Config
 	api     *slackgo.Client
-	limits  limits
+	pace    pace.Pacer
 	answers answers
 	groups  groups
 	stagger time.Duration // between the starts of two connections
@@ -137,7 +138,6 @@ func New(c Config) (*Adapter, error) {
 			slackgo.OptionAppLevelToken(string(c.AppToken)),
 			slackgo.OptionHTTPClient(c.HTTPClient),
 			slackgo.OptionLog(silent)),
-		limits:  newLimits(),
 		answers: answers{now: c.Now},
 		groups:  groups{wanted: c.Groups},
 		stagger: 15 * time.Second,

@@ -880,8 +880,8 @@ func TestAnAnswerWaitsForAShortPauseAndAnUpdateDoesNot(t *testing.T) {
 	if err := d.a.Update(d.ctx, panelRef(v.ID, ops), panel("x")); !errors.As(err, &limited) || limited.RetryAfter != 7*time.Second {
 		t.Errorf("got %v", err)
 	}
-	d.s.FailMethod("views.update", "ratelimited", 1)
-	if err := d.a.Update(d.ctx, panelRef(v.ID, ops), panel("x")); !errors.As(err, &limited) {
+	d.s.FailMethod("views.publish", "ratelimited", 1)
+	if err := d.a.Update(d.ctx, chat.Ref{Platform: chat.Slack, Kind: chat.HomeRef, ID: ana}, chat.Home{}); !errors.As(err, &limited) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -1148,30 +1148,5 @@ func TestTheLargestBoardIsTakenHoweverSlackCounts(t *testing.T) {
 		if err := d.a.Update(d.ctx, ref, m); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-func TestPaceStaysBelowSlacksLimits(t *testing.T) {
-	for method, most := range map[string]int{"chat.update": 50, "chat.delete": 50, "conversations.open": 50, "chat.postEphemeral": 100, "views.open": 100, "views.update": 100, "views.push": 100, "views.publish": 100} {
-		l := newLimits()
-		now := time.Unix(1_800_000_000, 0)
-		var due []time.Time
-		for range 300 {
-			due = append(due, now.Add(max(0, l.take(paces[method], method, now))))
-		}
-		for i := most; i < len(due); i++ {
-			if d := due[i].Sub(due[i-most]); d < time.Minute {
-				t.Fatalf("%s: %d calls within %s", method, most+1, d)
-			}
-		}
-	}
-	l := newLimits()
-	now := time.Unix(1_800_000_000, 0)
-	p := paces["chat.postMessage"]
-	if a, b, c := l.take(p, "C1", now), l.take(p, "C1", now), l.take(p, "C2", now); a > 0 || b < time.Second || c > 0 {
-		t.Errorf("waits %s, %s and in another channel %s", a, b, c)
-	}
-	if d := l.take(p, "C1", now.Add(time.Hour)); d > 0 {
-		t.Errorf("after an hour it waits %s", d)
 	}
 }

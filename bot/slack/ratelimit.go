@@ -2,73 +2,68 @@ package slack
 
 import (
 	"context"
-	"sync"
+	"errors"
+	"fmt"
 	"time"
+
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 )
 
 // Slack counts calls by method in a minute: 50 where it says tier 3, 100 where
-// it says tier 4. A burst and what comes in over a minute stay below.
+// it says tier 4.
 // https://docs.slack.dev/apis/web-api/rate-limits
-var paces = map[string]pace{
-	"chat.postMessage":   {1, 1100 * time.Millisecond}, // in each channel
-	"chat.update":        {15, 2 * time.Second},
-	"chat.delete":        {15, 2 * time.Second},
-	"conversations.open": {15, 2 * time.Second},
-	"chat.postEphemeral": {35, time.Second},
-	"views.open":         {35, time.Second},
-	"views.push":         {35, time.Second},
-	"views.update":       {35, time.Second},
-	"views.publish":      {35, time.Second},
-}
+var (
+	tier3 = pace.Limit{Calls: 50, In: time.Minute, Kept: 10}
+	tier4 = pace.Limit{Calls: 100, In: time.Minute, Kept: 20}
 
-// pace is a number of calls at once, and one more every so often.
-type pace struct {
-	burst int
-	every time.Duration
-}
-
-// limits paces calls by method, and by channel where Slack counts those.
-type limits struct {
-	mu      sync.Mutex
-	buckets map[string]*bucket
-}
-
-func newLimits() limits { return limits{buckets: map[string]*bucket{}} }
-
-// bucket holds when its next free token was or will be due.
-type bucket struct{ next time.Time }
-
-// wait returns when a call may be made, in the order of asking.
-func (l *limits) wait(ctx context.Context, method, channel string) error {
-	p, ok := paces[method]
-	if !ok {
-		return nil
+	limits = map[string]pace.Limit{
+		"chat.update":        tier3,
+		"chat.delete":        tier3,
+		"conversations.open": tier3,
+		"chat.postEphemeral": tier4,
+		"views.open":         tier4,
+		"views.push":         tier4,
+		"views.update":       tier4,
+		"views.publish":      tier4,
 	}
-	if d := l.take(p, method+" "+channel, time.Now()); d > 0 {
-		return sleep(ctx, d)
-	}
-	return nil
-}
 
-// take reserves a call and says how long to wait for it.
-func (l *limits) take(p pace, key string, now time.Time) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for k, b := range l.buckets {
-		if len(l.buckets) > 1000 && now.Sub(b.next) > time.Minute {
-			delete(l.buckets, k) // full again
+	// posting is counted in each channel.
+	posting = pace.Limit{Calls: 1, In: 1100 * time.Millisecond}
+)
+
+// How long a call waits for its turn. What nobody waits for comes again with
+// newer facts.
+const (
+	patienceOfPeople = 20 * time.Second
+	patienceOfBoards = 3 * time.Second
+)
+
+// paced makes a call when it is its turn, keeps the method's pauses, and has a
+// refused token looked at.
+func (a *Adapter) paced(ctx context.Context, method, channel string, do func() error) error {
+	patience := patienceOfPeople
+	if chat.Background(ctx) {
+		patience = patienceOfBoards
+	}
+	err := a.pace.Wait(ctx, method, limits[method], patience)
+	if err == nil && method == "chat.postMessage" {
+		err = a.pace.Wait(ctx, method+" "+channel, posting, patience)
+	}
+	if err != nil {
+		return fmt.Errorf("slack: %s: %w", method, err)
+	}
+	err = do()
+	if r, ok := errors.AsType[*chat.RateLimitedError](err); ok {
+		a.pace.Pause(method, r.RetryAfter)
+		return err
+	}
+	a.pace.Resume(method)
+	if tokenLost(err) {
+		select {
+		case a.suspect <- struct{}{}:
+		default: // it is being tried already
 		}
 	}
-	b := l.buckets[key]
-	if b == nil {
-		b = &bucket{}
-		l.buckets[key] = b
-	}
-	full := now.Add(-time.Duration(p.burst-1) * p.every)
-	if b.next.Before(full) {
-		b.next = full
-	}
-	due := b.next
-	b.next = b.next.Add(p.every)
-	return due.Sub(now)
+	return err
 }

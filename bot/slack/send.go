@@ -136,25 +136,14 @@ func (a *Adapter) Delete(ctx context.Context, at chat.Ref) error {
 // times over and decode the whole surface that Slack sends back: that was three
 // quarters of a click.
 func (a *Adapter) post(ctx context.Context, method, channel string, body []byte, out any) error {
-	if err := a.limits.wait(ctx, method, channel); err != nil {
-		return fmt.Errorf("slack: %s: %w", method, err)
-	}
-	return a.exchange(ctx, endpoint{method, Secret(a.config.APIURL + method), a.config.BotToken}, body, out)
+	return a.paced(ctx, method, channel, func() error {
+		return a.exchange(ctx, endpoint{method, Secret(a.config.APIURL + method), a.config.BotToken}, body, out)
+	})
 }
 
-// call makes a call of the Web API at its pace.
+// call makes a call of the Web API at its pace. channel is where it posts.
 func (a *Adapter) call(ctx context.Context, method, channel string, do func() error) error {
-	if err := a.limits.wait(ctx, method, channel); err != nil {
-		return fmt.Errorf("slack: %s: %w", method, err)
-	}
-	err := apiError(method, do())
-	if tokenLost(err) {
-		select {
-		case a.suspect <- struct{}{}:
-		default: // it is being tried already
-		}
-	}
-	return err
+	return a.paced(ctx, method, channel, func() error { return apiError(method, do()) })
 }
 
 // errTrigger means that a view cannot be opened by this act any more.
@@ -164,9 +153,8 @@ var errTrigger = errors.New("too late to open a window")
 // nothing but themselves.
 var kinds = map[string]error{
 	"message_not_found":   chat.ErrGone,
-	"cant_update_message": chat.ErrGone,
-	"edit_window_closed":  chat.ErrGone,
-	"is_inactive":         chat.ErrGone,
+	"cant_update_message": chat.ErrFrozen,
+	"edit_window_closed":  chat.ErrFrozen,
 	"not_found":           chat.ErrGone,
 	"used_url":            chat.ErrGone,
 	"expired_url":         chat.ErrGone,
@@ -174,6 +162,7 @@ var kinds = map[string]error{
 	"channel_not_found":      chat.ErrForbidden,
 	"not_in_channel":         chat.ErrForbidden,
 	"is_archived":            chat.ErrForbidden,
+	"is_inactive":            chat.ErrForbidden, // of an archived channel's message
 	"user_not_in_channel":    chat.ErrForbidden,
 	"user_not_found":         chat.ErrForbidden,
 	"user_disabled":          chat.ErrForbidden,

@@ -72,6 +72,22 @@ func (s *Server) RateLimit(match string, n int, retryAfter time.Duration, withou
 	s.faults.rest = append(s.faults.rest, &restFault{match, n, rateLimited(retryAfter, "user", false, !withoutRetryAfter)})
 }
 
+// RateLimitGlobal answers the next n requests that match with the 429 that
+// concerns all routes.
+func (s *Server) RateLimitGlobal(match string, n int, retryAfter time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.rest = append(s.faults.rest, &restFault{match, n, rateLimited(retryAfter, "global", true, true)})
+}
+
+// RateLimitShared answers the next n requests that match with a 429 that others
+// have caused.
+func (s *Server) RateLimitShared(match string, n int, retryAfter time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.rest = append(s.faults.rest, &restFault{match, n, rateLimited(retryAfter, "shared", false, true)})
+}
+
 // Fail answers the next n requests that match with a status and an error code;
 // n below 0 means all.
 func (s *Server) Fail(match string, status, code, n int) {

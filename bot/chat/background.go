@@ -1,0 +1,19 @@
+package chat
+
+import "context"
+
+type backgroundKey struct{}
+
+// InBackground marks what is done with ctx as something that nobody waits for,
+// such as the edits that keep boards fresh. Platforms leave a fifth of what they
+// may do in a time free of it, for people and the outcomes that they wait for:
+// where the rest is used up, they return a *[RateLimitedError].
+func InBackground(ctx context.Context) context.Context {
+	return context.WithValue(ctx, backgroundKey{}, true)
+}
+
+// Background reports whether nobody waits for what is done with ctx.
+func Background(ctx context.Context) bool {
+	is, _ := ctx.Value(backgroundKey{}).(bool)
+	return is
+}

@@ -1,0 +1,142 @@
+package pace_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
+)
+
+var limit = pace.Limit{Calls: 10, In: time.Minute, Kept: 2}
+
+// most is the largest number of times within any span.
+func most(times []time.Time, span time.Duration) int {
+	slices.SortFunc(times, time.Time.Compare)
+	n := 0
+	for i, from := range times {
+		j := i
+		for j < len(times) && times[j].Sub(from) < span {
+			j++
+		}
+		n = max(n, j-i)
+	}
+	return n
+}
+
+// calls makes n calls at once and returns when they had their turns.
+func calls(ctx context.Context, p *pace.Pacer, n int, patience time.Duration) (turns []time.Time, refused []error) {
+	var (
+		mu sync.Mutex
+		wg sync.WaitGroup
+	)
+	for range n {
+		wg.Go(func() {
+			err := p.Wait(ctx, "k", limit, patience)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				refused = append(refused, err)
+				return
+			}
+			turns = append(turns, time.Now())
+		})
+	}
+	wg.Wait()
+	return turns, refused
+}
+
+func TestNoSpanHoldsMoreThanTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace.Pacer
+		began := time.Now()
+		turns, refused := calls(t.Context(), &p, 95, time.Hour)
+		if len(refused) > 0 || len(turns) != 95 {
+			t.Fatalf("%d turns, %v", len(turns), refused)
+		}
+		if n := most(turns, time.Minute); n != 10 {
+			t.Errorf("%d calls within a minute", n)
+		}
+		if took := time.Since(began); took != 9*time.Minute {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+func TestWhatNobodyWaitsForLeavesAPartToPeople(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace.Pacer
+		edits, refused := calls(chat.InBackground(t.Context()), &p, 20, time.Second)
+		if len(edits) != 8 || len(refused) != 12 {
+			t.Errorf("%d edits, %d refused", len(edits), len(refused))
+		}
+		var limited *chat.RateLimitedError
+		if !errors.As(refused[0], &limited) || limited.RetryAfter != time.Minute {
+			t.Errorf("refused with %v", refused[0])
+		}
+		clicks, refused := calls(t.Context(), &p, 3, time.Second)
+		if len(clicks) != 2 || len(refused) != 1 {
+			t.Errorf("%d clicks, %d refused", len(clicks), len(refused))
+		}
+		time.Sleep(time.Minute)
+		if edits, _ := calls(chat.InBackground(t.Context()), &p, 20, time.Second); len(edits) != 8 {
+			t.Errorf("%d edits in the next minute", len(edits))
+		}
+	})
+}
+
+func TestAPauseHoldsBackAlsoThoseThatWaitAlready(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace.Pacer
+		began := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() { time.Sleep(time.Second); p.Pause("k", 2*time.Minute) })
+		turns, _ := calls(t.Context(), &p, 11, time.Hour)
+		wg.Wait()
+		if last := turns[10].Sub(began); last != 2*time.Minute+time.Second {
+			t.Errorf("the eleventh had its turn after %s", last)
+		}
+		p.Pause("k", time.Minute)
+		p.Pause("k", time.Second) // does not end the first
+		if _, refused := calls(t.Context(), &p, 1, 30*time.Second); len(refused) != 1 {
+			t.Error("a pause is not minded")
+		}
+		if err := p.Wait(t.Context(), "other", limit, 0); err != nil {
+			t.Errorf("another key: %v", err)
+		}
+	})
+}
+
+func TestAfterAPauseOneCallShowsWhetherItIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace.Pacer
+		p.Pause("k", time.Minute)
+		began := time.Now()
+		turns, refused := calls(t.Context(), &p, 8, 62*time.Second)
+		if len(turns) != 3 || len(refused) != 5 || most(turns, time.Second) != 1 || turns[0].Sub(began) != time.Minute {
+			t.Errorf("turns %v, %d refused", turns, len(refused))
+		}
+		p.Resume("k")
+		time.Sleep(time.Minute)
+		if turns, _ := calls(t.Context(), &p, 8, 0); len(turns) != 8 {
+			t.Errorf("%d turns when it is over", len(turns))
+		}
+	})
+}
+
+func TestWaitingEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace.Pacer
+		p.Pause("k", time.Hour)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, refused := calls(ctx, &p, 1, 2*time.Hour); len(refused) != 1 || !errors.Is(refused[0], context.DeadlineExceeded) {
+			t.Errorf("got %v", refused)
+		}
+	})
+}
