@@ -418,3 +418,14 @@ func TestAFormUnderWayIsAnsweredOverAConnectionThatEnds(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestTheEndIsNotMissedForAPing(t *testing.T) {
+	for range 20 {
+		err := shift(t, 2, slacktest.Options{}, func(_ *testing.T, _ *desk) {
+			time.Sleep(20 * time.Second) // a multiple of the time between pings
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}

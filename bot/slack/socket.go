@@ -142,7 +142,12 @@ func (s *socket) session(running context.Context, connection int, deaf bool) err
 
 // relay passes Slack's messages to the SDK until the connection ends.
 func (s *socket) relay(ctx context.Context, up, down *websocket.Conn, connection int, deaf bool) error {
-	heard := func() { _ = up.SetReadDeadline(time.Now().Add(silence)) }
+	heard := func() {
+		_ = up.SetReadDeadline(time.Now().Add(silence))
+		if ctx.Err() != nil { // its end is a deadline too, do not undo it
+			_ = up.SetReadDeadline(time.Unix(1, 0))
+		}
+	}
 	heard()
 	up.SetPingHandler(func(text string) error {
 		heard()
@@ -153,9 +158,6 @@ func (s *socket) relay(ctx context.Context, up, down *websocket.Conn, connection
 		return up.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(silence))
 	})
 	for {
-		if err := ctx.Err(); err != nil { // the end of ctx is a deadline too, do not miss it
-			return err
-		}
 		kind, m, err := up.ReadMessage()
 		if ctx.Err() == nil && wire.Silent(err) {
 			return errSilent
