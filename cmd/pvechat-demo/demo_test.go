@@ -37,8 +37,12 @@ type demo struct {
 func newDemo(t *testing.T, platforms ...string) *demo {
 	t.Helper()
 	on := strings.Join(platforms, " ")
+	every := time.Second
+	if *screenshots != "" {
+		every = usualEvery // it is to be read on the boards
+	}
 	w, err := newWorld(options{
-		Slack: strings.Contains(on, "slack"), Discord: strings.Contains(on, "discord"), Scale: 0.1, Every: time.Second, Deadline: patience,
+		Slack: strings.Contains(on, "slack"), Discord: strings.Contains(on, "discord"), Scale: 0.1, Every: every, Deadline: patience,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -26,7 +26,10 @@ const (
 	exitUsage  = 2
 )
 
-const usualAddress = "127.0.0.1:9090"
+const (
+	usualAddress = "127.0.0.1:9090"
+	usualEvery   = 5 * time.Second // between two looks at Proxmox; nobody waits 30 s in a demo
+)
 
 // CLI is what can be typed.
 type CLI struct {
@@ -97,7 +100,7 @@ func serve(ctx context.Context, cli CLI, ln net.Listener, stdout, stderr io.Writ
 		level = "info"
 	}
 	w, err := newWorld(options{
-		Slack: cli.Platform != "discord", Discord: cli.Platform != "slack", Scale: 1, Every: 5 * time.Second, Wander: true,
+		Slack: cli.Platform != "discord", Discord: cli.Platform != "slack", Scale: 1, Every: usualEvery, Wander: true,
 		Log: daemon.NewLog(daemon.LogConfig{Level: level, Format: "text"}, stderr),
 	})
 	if err != nil {
