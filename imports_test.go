@@ -17,6 +17,7 @@ var allowed = []struct {
 	{"bot/chat", nil},
 	{"bot/chat/wire", nil},
 	{"bot/chat/pace", []string{"bot/chat"}},
+	{"bot/chat/chattest", []string{"bot/chat"}},
 	{"bot/slack/slacktest", nil},
 	{"bot/discord/discordtest", nil},
 	{"proxmox/proxmoxtest", nil},

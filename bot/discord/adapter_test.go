@@ -98,6 +98,15 @@ func (s *scene) last() chat.Invocation {
 // the options. Everything ends with the test.
 func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) chat.Answer, how ...func(*discordtest.Options, *Config)) *scene {
 	t.Helper()
+	s := &scene{t: t, play: play, logs: &notebook{}}
+	s.open(s, how...)
+	return s
+}
+
+// open is newScene with another handler.
+func (s *scene) open(h chat.Handler, how ...func(*discordtest.Options, *Config)) {
+	t := s.t
+	t.Helper()
 	net := wiretest.New()
 	// A bubble's clock begins before the time of Discord's ids.
 	now := func() time.Time { return time.Now().AddDate(26, 10, 22) }
@@ -107,10 +116,9 @@ func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) 
 		Transport: &http.Transport{DialContext: net.Dial}, Dialer: &websocket.Dialer{NetDialContext: net.Dial},
 		Now: now,
 	}
-	s := &scene{t: t, play: play, logs: &notebook{}}
 	cfg.Log = slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	for _, h := range how {
-		h(&opts, &cfg)
+	for _, change := range how {
+		change(&opts, &cfg)
 	}
 	s.sim = discordtest.New(opts)
 	if err := s.sim.Start(); err != nil {
@@ -133,7 +141,7 @@ func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) 
 	running, stop := context.WithCancel(s.ctx)
 	s.stop = stop
 	ended := make(chan error, 1)
-	go func() { ended <- s.Run(running, s) }()
+	go func() { ended <- s.Run(running, h) }()
 	t.Cleanup(func() {
 		defer cancel()
 		stop()
@@ -149,7 +157,6 @@ func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) 
 	})
 	time.Sleep(time.Second)
 	s.await("the connection", func() bool { return s.sim.Connected() == 1 && s.Health().OK })
-	return s
 }
 
 // await lets everything happen that happens by itself, and time pass where that
@@ -299,49 +306,6 @@ func TestAPictureIsUploadedAndAnotherTakesItsPlace(t *testing.T) {
 	})
 }
 
-func TestAPublicAnswerCanBeChangedForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		shown := make(chan chat.Ref, 1)
-		s := newScene(t, func(context.Context, chat.Invocation) chat.Answer {
-			return chat.Answer{Now: aloud("board"), Shown: func(r chat.Ref) { shown <- r }}
-		})
-		out := s.typed(anaID, ops, "dashboard", nil)
-		if out.Message.EphemeralFor != "" {
-			t.Errorf("got %+v", out.Message)
-		}
-		at := <-shown
-		if !at.Storable() || at != (chat.Ref{Platform: chat.Discord, Kind: chat.MessageRef, Channel: ops, ID: out.Message.ID}) {
-			t.Errorf("it is reached by %#v", at)
-		}
-		if err := s.Update(s.ctx, at, aloud("new board")); err != nil {
-			t.Error(err)
-		}
-		s.sees(ops, benID, "new board")
-		s.sim.DeleteMessage(out.Message.At())
-		if err := s.Update(s.ctx, at, aloud("newer board")); !errors.Is(err, chat.ErrGone) {
-			t.Errorf("got %v", err)
-		}
-	})
-}
-
-func TestWhereTheBotCannotSeeItSaysSoInPrivate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var why error
-		s := newScene(t, func(context.Context, chat.Invocation) chat.Answer {
-			return chat.Answer{Now: aloud("board"), Shown: func(chat.Ref) { t.Error("it counts as shown") }, Missed: func(err error) chat.Surface {
-				why = err
-				return aloud("invite me")
-			}}
-		})
-		out := s.typed(anaID, apart, "dashboard", nil)
-		if out.Message.EphemeralFor != anaID || !errors.Is(why, chat.ErrForbidden) {
-			t.Errorf("got %+v because of %v", out.Message, why)
-		}
-		s.sees(apart, anaID, "invite me")
-		s.sees(apart, benID)
-	})
-}
-
 func TestWithNothingToSayAboutItABlindAnswerIsReachedByItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shown := make(chan chat.Ref, 1)
@@ -357,68 +321,6 @@ func TestWithNothingToSayAboutItABlindAnswerIsReachedByItsToken(t *testing.T) {
 			t.Error(err)
 		}
 		s.sees(apart, benID, "new board")
-	})
-}
-
-func TestAPanelIsReplacedInPlace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var refs []chat.Ref
-		var mu sync.Mutex
-		s := newScene(t, func(_ context.Context, inv chat.Invocation) chat.Answer {
-			word := "first"
-			if inv.Kind == chat.Pressed {
-				word = inv.Action + " with " + inv.State
-			}
-			return chat.Answer{
-				Now: chat.Panel{ID: "detail", Title: "x", State: "page.2", Blocks: []chat.Block{
-					chat.Para{Text: chat.Texts(word)}, chat.Controls{ID: "c", Buttons: []chat.Button{{ID: "ct:1:tab", Label: "Tab"}}},
-				}},
-				InPlace: true,
-				Shown:   func(r chat.Ref) { mu.Lock(); refs = append(refs, r); mu.Unlock() },
-			}
-		})
-		first := s.typed(anaID, ops, "show", map[string]string{"name": "jellyfin"})
-		s.sees(ops, anaID, "### x\nfirst\nTab")
-		out := s.press(anaID, *first.Message, "Tab")
-		if out.Type != respondInPlace {
-			t.Errorf("the press was answered with %d", out.Type)
-		}
-		s.sees(ops, anaID, "### x\nct:1:tab with page.2\nTab")
-		s.await("two Shown", func() bool { mu.Lock(); defer mu.Unlock(); return len(refs) == 2 })
-		inv := s.last()
-		if !inv.InPanel || inv.Source.Kind != chat.PrivateRef || inv.Source.ID != refs[0].ID || refs[1].ID != refs[0].ID || refs[1].Kind != chat.PanelRef {
-			t.Errorf("source %+v, refs %+v", inv.Source, refs)
-		}
-		for i, at := range append(refs, inv.Source) { // the old token, the new one, and the source
-			word := fmt.Sprint("changed ", i)
-			if err := s.Update(s.ctx, at, say(word)); err != nil {
-				t.Error(err)
-			}
-			s.sees(ops, anaID, word)
-		}
-	})
-}
-
-func TestAPrivateAnswerNeverReplacesAPublicMessage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, func(_ context.Context, inv chat.Invocation) chat.Answer {
-			switch inv.Action {
-			case "private":
-				return chat.Answer{Now: say("for you"), InPlace: true}
-			case "public":
-				return chat.Answer{Now: aloud("for all"), InPlace: true}
-			}
-			return chat.Answer{Now: aloud("board", chat.Button{ID: "private", Label: "Mine"}, chat.Button{ID: "public", Label: "Ours"})}
-		})
-		board := s.typed(anaID, ops, "dashboard", nil)
-		s.press(benID, *board.Message, "Mine")
-		s.sees(ops, anaID, "board\nMine\nOurs")
-		s.sees(ops, benID, "board\nMine\nOurs", "for you")
-		s.press(benID, *board.Message, "Ours")
-		s.sees(ops, anaID, "for all")
-		if inv := s.last(); inv.InPanel || !inv.Source.Storable() {
-			t.Errorf("the source is %+v", inv.Source)
-		}
 	})
 }
 
@@ -448,26 +350,6 @@ func someForm() chat.Form {
 		ID: "ct:1:delete:c_1", Title: "Delete jellyfin", State: "s.1", Submit: "Delete for good",
 		Inputs: []chat.Input{{ID: "name", Label: "Type jellyfin"}, {ID: "why", Label: "Why", Optional: true}},
 	}
-}
-
-func TestAFormOpensAndIsFilledIn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, func(_ context.Context, inv chat.Invocation) chat.Answer {
-			if inv.Kind == chat.Submitted {
-				return chat.Answer{Now: say("deleted " + inv.Values["name"] + " " + inv.State)}
-			}
-			return chat.Answer{Now: someForm()}
-		})
-		out := s.typed(anaID, ops, "help", nil)
-		if out.Type != respondModal || out.Modal.Title != "Delete jellyfin" || len(out.Modal.Fields) != 2 {
-			t.Fatalf("got %+v", out)
-		}
-		s.must(s.sim.Submit(s.ctx, anaID, out.Modal.CustomID, map[string]string{"name": "jellyfin"}))
-		s.sees(ops, anaID, "deleted jellyfin s.1")
-		if inv := s.last(); inv.Action != "ct:1:delete:c_1" || inv.InPanel || !inv.Source.Zero() {
-			t.Errorf("got %+v", inv)
-		}
-	})
 }
 
 func TestAFormThatHasSomethingToSayAsksFirst(t *testing.T) {
@@ -656,20 +538,6 @@ func TestClosingTakesAPrivateMessageAway(t *testing.T) {
 	}
 }
 
-func TestClosingLeavesAPublicMessageAlone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, func(_ context.Context, inv chat.Invocation) chat.Answer {
-			if inv.Kind == chat.Typed {
-				return chat.Answer{Now: aloud("board", chat.Button{ID: "go", Label: "Go"})}
-			}
-			return chat.Answer{Close: true}
-		})
-		board := s.typed(anaID, ops, "dashboard", nil)
-		s.press(anaID, *board.Message, "Go")
-		s.sees(ops, anaID, "board\nGo")
-	})
-}
-
 func TestWhatExpiresIsTakenBack(t *testing.T) {
 	for name, tt := range map[string]struct {
 		after chat.Surface
@@ -686,18 +554,6 @@ func TestWhatExpiresIsTakenBack(t *testing.T) {
 			s.sees(ops, anaID, tt.sees...)
 		}))
 	}
-}
-
-func TestWhatExpiresIsTakenBackWhenTheBotEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newScene(t, func(context.Context, chat.Invocation) chat.Answer {
-			return chat.Answer{Now: say("secret"), Expire: time.Hour}
-		})
-		s.typed(anaID, ops, "help", nil)
-		s.sees(ops, anaID, "secret")
-		s.stop()
-		s.sees(ops, anaID)
-	})
 }
 
 func TestSuggestionsAreWithinDiscordsLimits(t *testing.T) {

@@ -162,3 +162,13 @@ func (s *Server) Reconnect() {
 		c.push(frame(opReconnect, nil))
 	}
 }
+
+// Redeliver sends the last interaction to the gateway once more, as Discord may
+// where a session is resumed. It does nothing before the first one.
+func (s *Server) Redeliver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != nil {
+		s.dispatch("INTERACTION_CREATE", 0, s.last)
+	}
+}

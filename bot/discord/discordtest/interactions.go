@@ -73,8 +73,8 @@ func (s *Server) send(it *interaction, data object) {
 		defer s.mu.Unlock()
 		s.fail(it)
 	})
-	payload := s.interactionObject(it, data)
-	s.dispatch("INTERACTION_CREATE", 0, payload)
+	s.last = s.interactionObject(it, data)
+	s.dispatch("INTERACTION_CREATE", 0, s.last)
 	s.changed()
 }
 

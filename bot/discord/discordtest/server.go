@@ -87,6 +87,7 @@ type Server struct {
 	creates       []time.Time // of commands, for the daily limit
 	interactions  map[string]*interaction
 	tokens        map[string]*interaction
+	last          object // interaction that was delivered
 	modals        map[string]*openModal
 	requests      []*Request
 	unexpected    []*Request
