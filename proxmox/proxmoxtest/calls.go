@@ -85,6 +85,14 @@ func calls() []call {
 		{"GET", "/cluster/nextid", map[string]param{"vmid": optional(vmid)}, nil, false, (*Server).getNextID},
 		{"GET", "/nodes", none, nil, false, (*Server).getNodes},
 		{"GET", "/nodes/{node}/lxc", onNode, nil, true, (*Server).getContainers},
+		{"POST", "/nodes/{node}/lxc", createParams(node, vmid), nil, true, (*Server).postContainer},
+		{"GET", "/nodes/{node}/aplinfo", onNode, nil, true, (*Server).getAppliances},
+		{"POST", "/nodes/{node}/aplinfo", with(onNode, map[string]param{
+			"storage": storage, "template": {kind: "string", longest: 255, required: true},
+		}), &privilege{path: "/storage/{storage}", privs: []string{"Datastore.AllocateTemplate"}}, true, (*Server).postAppliance},
+		{"GET", "/nodes/{node}/network", with(onNode, map[string]param{"type": oneOf(
+			"bridge", "bond", "eth", "alias", "vlan", "fabric", "OVSBridge", "OVSBond", "OVSPort", "OVSIntPort", "vnet", "any_bridge", "any_local_bridge", "include_sdn",
+		)}), nil, true, (*Server).getNetworks},
 		{"DELETE", container, with(onCT, map[string]param{"force": boolean, "purge": boolean, "destroy-unreferenced-disks": boolean}), &privilege{path: "/vms/{vmid}", privs: []string{"VM.Allocate"}}, true, (*Server).deleteContainer},
 		{"GET", container + "/config", with(onCT, map[string]param{"current": boolean, "snapshot": {kind: "string", format: "pve-configid", longest: 40}}), audit, true, (*Server).getConfig},
 		{"GET", container + "/status/current", onCT, audit, true, (*Server).getCurrent},
@@ -159,8 +167,8 @@ func (s *Server) perform(method, path string, who caller, params map[string]valu
 	defer s.mu.Unlock()
 	if p := found.needs; p != nil {
 		object := p.path
-		for name, v := range inPath {
-			object = strings.ReplaceAll(object, "{"+name+"}", v)
+		for name, v := range params {
+			object = strings.ReplaceAll(object, "{"+name+"}", v.text)
 		}
 		if err := s.check(who, object, p.any, p.privs...); err != nil {
 			return nil, 0, err

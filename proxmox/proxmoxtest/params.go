@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -84,10 +85,11 @@ func unescape(s string) string {
 
 // param describes one parameter of a call.
 type param struct {
-	kind     string // string, integer or boolean
+	kind     string // string, integer, number or boolean
 	required bool
 	min, max *int64
 	longest  int
+	shortest int
 	enum     []string
 	format   string // a name in formats
 	pattern  *regexp.Regexp
@@ -113,6 +115,33 @@ var formats = map[string]func(string) error{
 	"pve-storage-content-list": func(s string) error {
 		return each(s, storageContent)
 	},
+	"dns-name": dnsName,
+	"dns-name-list": func(s string) error {
+		return each(s, dnsName)
+	},
+	"pve-volume-id": func(s string) error {
+		return like(volumePattern, s, fmt.Sprintf("unable to parse volume ID '%s'", s))
+	},
+	"pve-poolid": func(s string) error {
+		return like(poolPattern, s, fmt.Sprintf("pool name '%s' contains invalid characters", s))
+	},
+	"pve-startup-order": func(s string) error {
+		return like(startupPattern, s, "unable to parse startup options")
+	},
+	"pve-ct-timezone": func(s string) error {
+		return like(timezonePattern, s, "invalid time zone '"+s+"'")
+	},
+	"pve-tag-list": func(s string) error {
+		return each(s, func(s string) error { return like(tagPattern, s, "invalid characters in tag") })
+	},
+	"lxc-ip-with-ll-iface-list": func(s string) error {
+		return each(s, func(s string) error {
+			if _, err := netip.ParseAddr(s); err != nil {
+				return fmt.Errorf("value does not look like a valid IP address: %s", s)
+			}
+			return nil
+		})
+	},
 	"pve-task-status-type-list": func(s string) error {
 		return each(s, func(s string) error {
 			return like(taskStatusPattern, s, fmt.Sprintf("invalid status '%s'", s))
@@ -126,13 +155,25 @@ var (
 	configPattern     = regexp.MustCompile(`^(?i)[a-z][a-z0-9_-]+$`)
 	storagePattern    = regexp.MustCompile(`^(?i)[a-z][a-z0-9._-]*[a-z0-9]$`)
 	contentPattern    = regexp.MustCompile(`^(images|rootdir|vztmpl|iso|backup|snippets|import|none)$`)
+	dnsPattern        = regexp.MustCompile(`^(?i)([a-z0-9]([a-z0-9-]*[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
+	volumePattern     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9._-]*:.+$`)
+	poolPattern       = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}$`)
+	startupPattern    = regexp.MustCompile(`^((order=)?\d+|up=\d+|down=\d+)(,(up|down|order)=\d+)*$`)
+	timezonePattern   = regexp.MustCompile(`^(host|[A-Za-z0-9_+/-]+)$`)
+	tagPattern        = regexp.MustCompile(`^(?i)[a-z0-9_][a-z0-9_+.-]*$`)
 	taskStatusPattern = regexp.MustCompile(`^(?i)(ok|error|warning|unknown)$`)
 	useridPattern     = regexp.MustCompile(`^[^\s:/]+@[A-Za-z][A-Za-z0-9._-]+(![A-Za-z][A-Za-z0-9._-]+)?$`)
+	numbered          = regexp.MustCompile(`\d+$`)
+	numberPattern     = regexp.MustCompile(`^[+-]?\d+(\.\d+)?$`)
 	integerPattern    = regexp.MustCompile(`^[+-]?\d+$`)
 )
 
 func storageContent(s string) error {
 	return like(contentPattern, s, fmt.Sprintf("invalid content type '%s'", s))
+}
+
+func dnsName(s string) error {
+	return like(dnsPattern, s, "value does not look like a valid DNS name")
 }
 
 func like(pattern *regexp.Regexp, s, complaint string) error {
@@ -174,8 +215,16 @@ func verify(table map[string]param, given map[string]value) error {
 		}
 	}
 	misuse := false
-	for name := range given {
-		if _, ok := table[name]; !ok {
+	for name, v := range given {
+		p, ok := table[name]
+		if !ok {
+			if p, ok = table[numbered.ReplaceAllString(name, "[n]")]; ok { // net0, net1, …
+				if complaint := p.check(v); complaint != "" {
+					complaints[name] = complaint
+				}
+			}
+		}
+		if !ok || strings.HasSuffix(name, "[n]") {
 			complaints[name], misuse = undefinedParameter, true
 		}
 	}
@@ -190,7 +239,8 @@ func (p param) check(v value) string {
 		return fmt.Sprintf("type check ('%s') failed - got %s", p.kind, v.ref)
 	}
 	// On the wire a boolean is 1 or 0; "true" and "on" are for the command line and for property strings.
-	if p.kind == "boolean" && v.text != "1" && v.text != "0" || p.kind == "integer" && !integerPattern.MatchString(v.text) {
+	if p.kind == "boolean" && v.text != "1" && v.text != "0" || p.kind == "integer" && !integerPattern.MatchString(v.text) ||
+		p.kind == "number" && !numberPattern.MatchString(v.text) {
 		return fmt.Sprintf("type check ('%s') failed - got '%s'", p.kind, v.text)
 	}
 	if p.format != "" {
@@ -203,6 +253,9 @@ func (p param) check(v value) string {
 	}
 	if p.longest > 0 && len([]rune(v.text)) > p.longest {
 		return fmt.Sprintf("value may only be %d characters long", p.longest)
+	}
+	if len([]rune(v.text)) < p.shortest {
+		return fmt.Sprintf("value must be at least %d characters long", p.shortest)
 	}
 	if n, err := strconv.ParseInt(v.text, 10, 64); err == nil {
 		if p.max != nil && n > *p.max {

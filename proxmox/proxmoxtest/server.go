@@ -27,6 +27,8 @@ type Options struct {
 	Cluster string
 	// Plain serves HTTP without TLS.
 	Plain bool
+	// Lease gives a new container its address, with prefix length. Default: one of 192.0.2.0/24.
+	Lease func(vmid int) string
 	// Listener to serve on. Default: a free port of 127.0.0.1.
 	Listener net.Listener
 }

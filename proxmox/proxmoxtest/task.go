@@ -20,6 +20,7 @@ type Task struct {
 	Node  string
 	Type  string // vzstart, vzstop, vzshutdown, vzreboot, vzdestroy, vzcreate, vzdump, vzsnapshot, hastart, hastop
 	VMID  int
+	ID    string // of a task on something else than a guest: the template of a download
 	User  string // as in the UPID: user@realm, or user@realm!token
 	Start time.Time
 	// End and Exit are zero while it runs. Exit is "OK", "WARNINGS: 1", "unexpected status" or the text of the error.
@@ -112,7 +113,7 @@ func (s *Server) newTask(from Task) *task {
 	s.nextPID++
 	t := &task{Task: from, pid: s.nextPID, kill: make(chan struct{})}
 	t.pstart = 0x01234567 + (s.nextPID-0x0A1B2C)*131
-	id := ""
+	id := t.ID
 	if t.VMID != 0 {
 		id = itoa(t.VMID)
 	}
@@ -132,7 +133,17 @@ var errAborted = errors.New("aborted")
 
 // fork starts a task, as PVE::RPCEnvironment::fork_worker does: the caller gets the UPID at once. The lock is held.
 func (s *Server) fork(node, kind string, vmid int, user string, params url.Values, run func(*worker) error) string {
-	t := s.newTask(Task{Node: node, Type: kind, VMID: vmid, User: user, Start: s.now(), Params: params})
+	return s.run(Task{Node: node, Type: kind, VMID: vmid, User: user, Params: params}, run)
+}
+
+// forkOther starts a task that is about no guest.
+func (s *Server) forkOther(node, kind, id, user string, params url.Values, run func(*worker) error) string {
+	return s.run(Task{Node: node, Type: kind, ID: id, User: user, Params: params}, run)
+}
+
+func (s *Server) run(what Task, run func(*worker) error) string {
+	what.Start = s.now()
+	t := s.newTask(what)
 	s.notify()
 	if s.closed {
 		return t.UPID
@@ -278,7 +289,7 @@ func (s *Server) seesTask(who caller, node, user string) error {
 // row is what lists say of a task.
 func (t *task) row(splitUser bool) map[string]any {
 	row := map[string]any{
-		"upid": t.UPID, "node": t.Node, "pid": t.pid, "pstart": t.pstart, "starttime": t.Start.Unix(), "type": t.Type, "id": "",
+		"upid": t.UPID, "node": t.Node, "pid": t.pid, "pstart": t.pstart, "starttime": t.Start.Unix(), "type": t.Type, "id": t.ID,
 		"user": t.User,
 	}
 	if t.VMID != 0 {
