@@ -22,6 +22,7 @@ var (
 	ErrLocked          = errors.New("proxmox: the container is locked")      // by a backup, a snapshot, or another action
 	ErrProtected       = errors.New("proxmox: the container is protected")   // against deletion
 	ErrAlreadyRunning  = errors.New("proxmox: the container already runs")   // start
+	ErrExists          = errors.New("proxmox: the VMID is taken")            // create
 	ErrNotRunning      = errors.New("proxmox: the container is not running") // stop, shutdown, reboot
 	errInvalid         = errors.New("proxmox: refused before anything was sent")
 )
@@ -66,6 +67,7 @@ var (
 	permission = regexp.MustCompile(`^Permission check failed \((/[^,\s]*), ([A-Za-z.|]+)\)`)
 	lockedText = regexp.MustCompile(`\b(?:CT|VM) is locked\b|can't lock file .* got timeout`)
 	stateText  = regexp.MustCompile(`^(?:CT|VM) [0-9]+ (already|not) running$`)
+	existsText = regexp.MustCompile(`^(?:unable to create CT [0-9]+ - )?(?:CT|VM) [0-9]+ already exists\b`)
 	absentText = regexp.MustCompile(`^(?:Configuration file '.*' does not exist$|hostname lookup '.*' failed)`)
 )
 
@@ -109,6 +111,8 @@ func (e *APIError) Is(target error) bool {
 	switch target {
 	case ErrLocked:
 		return lockedText.MatchString(text)
+	case ErrExists:
+		return existsText.MatchString(text)
 	case ErrProtected:
 		return strings.Contains(text, "protection mode enabled")
 	case ErrAlreadyRunning, ErrNotRunning:

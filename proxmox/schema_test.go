@@ -188,7 +188,26 @@ var everyCall = map[string][]func(context.Context, *Client) error{
 		_, err := c.Samples(ctx, Ref{Node: "pve-2", VMID: 999999999}, Week)
 		return err
 	}},
-	"Quorate":      {func(ctx context.Context, c *Client) error { _, err := c.Quorate(ctx); return err }},
+	"Quorate":     {func(ctx context.Context, c *Client) error { _, err := c.Quorate(ctx); return err }},
+	"OSTemplates": {func(ctx context.Context, c *Client) error { _, err := c.OSTemplates(ctx, "pve1", "local"); return err }},
+	"Appliances":  {func(ctx context.Context, c *Client) error { _, err := c.Appliances(ctx, "pve1"); return err }},
+	"Bridges":     {func(ctx context.Context, c *Client) error { _, err := c.Bridges(ctx, "pve1"); return err }},
+	"NextID":      {func(ctx context.Context, c *Client) error { _, err := c.NextID(ctx); return err }},
+	"Download": {func(ctx context.Context, c *Client) error {
+		_, err := c.Download(ctx, "pve1", "local", "debian-13-standard_13.1-2_amd64.tar.zst")
+		return err
+	}},
+	"Create": {
+		func(ctx context.Context, c *Client) error { _, err := c.Create(ctx, gitea()); return err },
+		func(ctx context.Context, c *Client) error {
+			n := gitea()
+			n.IP, n.Gateway, n.VLAN, n.Nameserver = "192.0.2.5/24", "192.0.2.1", 20, "192.0.2.1"
+			n.OnBoot, n.Privileged, n.Nesting, n.Pool, n.Description = true, true, false, "apps", "made by pvechat"
+			n.Tags, n.Password, n.SSHKeys = []string{"web", "dev"}, "secret-1", []string{"ssh-ed25519 AAAA one", "ssh-ed25519 BBBB two"}
+			_, err := c.Create(ctx, n)
+			return err
+		},
+	},
 	"DiskStorages": {func(ctx context.Context, c *Client) error { _, err := c.DiskStorages(ctx, "pve1"); return err }},
 	"Volumes":      {func(ctx context.Context, c *Client) error { _, err := c.Volumes(ctx, ct101, "local-lvm"); return err }},
 	"Snapshots": {func(ctx context.Context, c *Client) error {
@@ -227,6 +246,13 @@ func do(a PowerAction) func(context.Context, *Client) error {
 
 func list(f TaskFilter) func(context.Context, *Client) error {
 	return func(ctx context.Context, c *Client) error { _, err := c.Tasks(ctx, "pve1", f); return err }
+}
+
+func gitea() NewContainer {
+	return NewContainer{
+		Node: "pve1", VMID: 150, OSTemplate: "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst", Hostname: "gitea", Cores: 2, Memory: 1024, Swap: 256,
+		Storage: "local-lvm", Disk: 8, Bridge: "vmbr0", IP: "dhcp", Nesting: true,
+	}
 }
 
 func TestEveryMethodIsInEveryCall(t *testing.T) {

@@ -47,16 +47,25 @@ func (c *Client) DiskStorages(ctx context.Context, node string) ([]string, error
 	return storages, err
 }
 
+// OSTemplates asks for the OS templates on a storage, by ID. It needs
+// Datastore.Audit or Datastore.AllocateSpace on the storage.
+func (c *Client) OSTemplates(ctx context.Context, node, storage string) ([]Volume, error) {
+	return c.content(ctx, node, storage, url.Values{"content": {"vztmpl"}})
+}
+
 // Volumes asks for the disks on a storage that bear a container's VMID, by ID,
 // whether or not its configuration names them: on all [Client.DiskStorages]
 // together, these are what DestroyUnreferencedDisks of [DestroyOptions]
 // reaches. It needs Datastore.Audit on the storage, and VM.Config.Disk on the
 // container to see any.
 func (c *Client) Volumes(ctx context.Context, ref Ref, storage string) ([]Volume, error) {
+	return c.content(ctx, ref.Node, storage, url.Values{"content": {"rootdir"}, "vmid": {strconv.Itoa(ref.VMID)}})
+}
+
+func (c *Client) content(ctx context.Context, node, storage string, params url.Values) ([]Volume, error) {
 	var volumes []Volume
 	err := c.read(ctx, &request{
-		method: http.MethodGet, endpoint: "/nodes/{node}/storage/{storage}/content", node: ref.Node, storage: storage,
-		params: url.Values{"content": {"rootdir"}, "vmid": {strconv.Itoa(ref.VMID)}},
+		method: http.MethodGet, endpoint: "/nodes/{node}/storage/{storage}/content", node: node, storage: storage, params: params,
 		data: func(r *reader) {
 			for range r.array() {
 				volumes = append(volumes, readVolume(r, storage))
