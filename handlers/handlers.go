@@ -20,6 +20,8 @@ type Proxmox interface {
 	ContainerStatus(ctx context.Context, ref proxmox.Ref) (proxmox.ContainerStatus, error)
 	Interfaces(ctx context.Context, ref proxmox.Ref) ([]proxmox.Interface, error)
 	Snapshots(ctx context.Context, ref proxmox.Ref) ([]proxmox.Snapshot, error)
+	DiskStorages(ctx context.Context, node string) ([]string, error)
+	Volumes(ctx context.Context, ref proxmox.Ref, storage string) ([]proxmox.Volume, error)
 	Samples(ctx context.Context, ref proxmox.Ref, t proxmox.Timeframe) ([]proxmox.Sample, error)
 }
 

@@ -3,6 +3,9 @@ package handlers
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/view"
+	"github.com/pvechat/pvechat/proxmox"
 )
 
 // forceFor is how long Force stop is offered.
@@ -36,6 +40,8 @@ func (h *Handlers) lifecycleRoutes() []Route {
 		route(jobs.Stop, access.Operate, "pull the plug of a container"),
 		route(jobs.Restart, access.Operate, "shut a container down and start it again"),
 		remove,
+		{Name: "leftovers", Needs: access.Delete, Container: true, Handle: h.leftovers},
+		{Name: "log", Needs: access.View, Container: true, Handle: h.taskLog},
 		{Name: "force", Needs: access.Operate, Container: true, Audited: true, Handle: h.force},
 		{Name: "instead", Needs: access.Operate, Container: true, Audited: true, Handle: h.instead},
 		{Name: "cancel", Needs: access.Anyone, Handle: h.cancel},
@@ -51,11 +57,11 @@ func (h *Handlers) act(ctx context.Context, r *Request, a jobs.Action) chat.Answ
 		if r.Arg == "" {
 			return h.ask(ctx, r, a)
 		}
-		if refusal := h.redeem(ctx, r, string(a)); refusal != nil {
+		if refusal := h.redeem(ctx, r, r.Arg, string(a)); refusal != nil {
 			return *refusal
 		}
 	}
-	return h.submit(ctx, r, a, false)
+	return h.submit(ctx, r, jobs.Ask{Action: a})
 }
 
 // instead shuts down where stop was asked about.
@@ -63,23 +69,28 @@ func (h *Handlers) instead(ctx context.Context, r *Request) chat.Answer {
 	if refusal := h.refuse(r, jobs.Shutdown); refusal != nil {
 		return *refusal
 	}
-	if refusal := h.redeem(ctx, r, string(jobs.Stop)); refusal != nil {
+	if refusal := h.redeem(ctx, r, r.Arg, string(jobs.Stop)); refusal != nil {
 		return *refusal
 	}
-	return h.submit(ctx, r, jobs.Shutdown, false)
+	return h.submit(ctx, r, jobs.Ask{Action: jobs.Shutdown})
 }
 
 // force pulls the plug of a container that was asked to end.
 func (h *Handlers) force(ctx context.Context, r *Request) chat.Answer {
-	if j := h.busy(r.Container.ID); j == nil || j.Action != jobs.Shutdown {
+	open := h.busy(r.Container.ID)
+	if open == nil || open.Action != jobs.Shutdown {
 		if refusal := h.refuse(r, jobs.Stop); refusal != nil {
 			return *refusal
 		}
 	}
-	if refusal := h.redeem(ctx, r, force); refusal != nil {
+	if refusal := h.redeem(ctx, r, r.Arg, force); refusal != nil {
 		return *refusal
 	}
-	return h.submit(ctx, r, jobs.Stop, true)
+	a := h.submit(ctx, r, jobs.Ask{Action: jobs.Stop, Forced: true})
+	if open != nil {
+		h.pending.forget(open.ID) // its message shows the forced stop by now
+	}
+	return a
 }
 
 // cancel takes a question back.
@@ -126,8 +137,8 @@ func (h *Handlers) question(ctx context.Context, p chat.Person, id inventory.ID,
 
 // redeem takes the answer to our own question; once, in time, and from the
 // person who was asked.
-func (h *Handlers) redeem(ctx context.Context, r *Request, action string) *chat.Answer {
-	ok, err := h.Confirmations.Redeem(ctx, Confirmation{Token: r.Arg, Person: r.Person.Key(), Container: r.Container.ID, Action: action})
+func (h *Handlers) redeem(ctx context.Context, r *Request, token, action string) *chat.Answer {
+	ok, err := h.Confirmations.Redeem(ctx, Confirmation{Token: token, Person: r.Person.Key(), Container: r.Container.ID, Action: action})
 	if err != nil {
 		a := h.databaseTrouble(ctx, r, err)
 		return &a
@@ -139,15 +150,16 @@ func (h *Handlers) redeem(ctx context.Context, r *Request, action string) *chat.
 	return &chat.Answer{Now: view.QuestionEnded(r.Container), InPlace: r.InPanel}
 }
 
-// submit makes the job and shows that it is under way.
-func (h *Handlers) submit(ctx context.Context, r *Request, a jobs.Action, forced bool) chat.Answer {
+// submit makes the job that is asked and shows that it is under way.
+func (h *Handlers) submit(ctx context.Context, r *Request, ask jobs.Ask) chat.Answer {
 	token, err := "", error(nil)
-	if a == jobs.Shutdown {
+	if ask.Action == jobs.Shutdown {
 		if token, err = h.question(ctx, r.Person, r.Container.ID, force, forceFor); err != nil {
 			return h.databaseTrouble(ctx, r, err)
 		}
 	}
-	j, err := h.Jobs.Submit(ctx, jobs.Ask{Container: r.Container, Action: a, Forced: forced, Person: r.Person, Channel: r.Channel, Request: r.ID})
+	ask.Container, ask.Person, ask.Channel, ask.Request = r.Container, r.Person, r.Channel, r.ID
+	j, err := h.Jobs.Submit(ctx, ask)
 	var busy *jobs.BusyError
 	switch {
 	case errors.As(err, &busy):
@@ -200,18 +212,20 @@ func (h *Handlers) delete(ctx context.Context, r *Request) chat.Answer {
 		return *refusal
 	}
 	c := r.Container
+	token, too, _ := strings.Cut(r.Arg, ":")
+	d := view.Deletion{Container: c, Token: token, Too: too == view.Too}
 	switch {
 	case r.Kind == chat.Submitted:
 		if r.Values["name"] != view.ConfirmName(c) {
 			r.Note("refused", "wrong name")
 			return chat.Answer{Errors: map[string]string{"name": "That is not the container's name. Nothing was deleted."}}
 		}
-		if refusal := h.redeem(ctx, r, string(jobs.Delete)); refusal != nil {
+		if refusal := h.redeem(ctx, r, token, string(jobs.Delete)); refusal != nil {
 			return *refusal
 		}
-		return h.submit(ctx, r, jobs.Delete, false)
+		return h.submit(ctx, r, jobs.Ask{Action: jobs.Delete, Leftovers: d.Too})
 	case r.Arg != "": // the intro was read; now the form itself
-		f := view.DeleteForm(c, r.Arg, nil, 0, "")
+		f := d.Form()
 		f.Intro = nil
 		r.Note("asked", "")
 		return chat.Answer{Now: f}
@@ -221,18 +235,118 @@ func (h *Handlers) delete(ctx context.Context, r *Request) chat.Answer {
 		return h.databaseTrouble(ctx, r, err)
 	}
 	r.Note("asked", "")
+	d.Token = token
 	return chat.Answer{
-		Now: view.DeleteForm(c, token, nil, 0, ""),
-		Then: func(ctx context.Context) (chat.Surface, error) {
-			f := h.details.read(ctx, c)
-			snaps := 0
-			if pve, ok := h.Clusters[c.Cluster]; ok {
-				if list, err := pve.Snapshots(ctx, c.Ref()); err == nil {
-					snaps = len(list)
-				}
+		Now:  d.Form(),
+		Then: func(ctx context.Context) (chat.Surface, error) { return h.readDeletion(ctx, d).Form(), nil },
+	}
+}
+
+// leftovers changes what becomes of volumes that the configuration does not
+// name; nothing is destroyed by it.
+func (h *Handlers) leftovers(_ context.Context, r *Request) chat.Answer {
+	token, too, _ := strings.Cut(r.Arg, ":")
+	d := view.Deletion{Container: r.Container, Token: token, Too: too == view.Too}
+	return chat.Answer{InPlace: true, Then: func(ctx context.Context) (chat.Surface, error) { return h.readDeletion(ctx, d).Form(), nil }}
+}
+
+// readDeletion reads what goes with a container, and what is left over.
+func (h *Handlers) readDeletion(ctx context.Context, d view.Deletion) view.Deletion {
+	c := d.Container
+	pve, ok := h.Clusters[c.Cluster]
+	if !ok {
+		return d
+	}
+	f := h.details.read(ctx, c)
+	d.Config, d.Problem = f.config, f.problem
+	if d.Config == nil {
+		return d
+	}
+	ctx, cancel := context.WithTimeout(ctx, readPatience)
+	defer cancel()
+	snaps, err := pve.Snapshots(ctx, c.Ref())
+	if err == nil {
+		d.Snapshots = len(snaps)
+		d.Leftovers, err = leftoversOf(ctx, pve, c.Ref(), *d.Config)
+	}
+	if err != nil { // what is known is shown; only what was named can be ticked
+		h.Log.WarnContext(ctx, "read what goes with a container", "container", c.ID, "cluster", c.Cluster, "node", c.Node, "vmid", c.VMID, "err", err)
+	}
+	return d
+}
+
+// leftoversOf are the volumes with a container's number that its configuration
+// does not name.
+func leftoversOf(ctx context.Context, pve Proxmox, ref proxmox.Ref, cfg proxmox.ContainerConfig) ([]proxmox.Volume, error) {
+	storages, err := pve.DiskStorages(ctx, ref.Node)
+	if err != nil {
+		return nil, err
+	}
+	named := map[string]bool{cfg.RootFS.Volume: true}
+	for _, m := range slices.Concat(cfg.Mounts, cfg.Unused) {
+		named[m.Volume] = true
+	}
+	var left []proxmox.Volume
+	for _, storage := range storages {
+		volumes, err := pve.Volumes(ctx, ref, storage)
+		if err != nil {
+			return left, err
+		}
+		for _, v := range volumes {
+			if !named[v.ID] {
+				left = append(left, v)
 			}
-			return view.DeleteForm(c, token, f.config, snaps, f.problem), nil
-		},
+		}
+	}
+	return left, nil
+}
+
+// taskLog shows the end of the log of a job's task, to the person alone.
+func (h *Handlers) taskLog(_ context.Context, r *Request) chat.Answer {
+	id, at, paged := strings.Cut(r.Arg, ":")
+	page, _ := strconv.Atoi(at)
+	reading := view.Reading(r.Container, "task log")
+	reading.ID = "log"
+	return chat.Answer{Now: reading, InPlace: paged, Then: func(ctx context.Context) (chat.Surface, error) {
+		ctx, cancel := context.WithTimeout(ctx, readPatience)
+		defer cancel()
+		j, lines, err := h.Jobs.Log(ctx, r.Container.ID, id)
+		switch {
+		case errors.Is(err, jobs.ErrNoLog):
+			return view.AsPanel(view.Refused("There is no task log.", "The task is not known any more, or there never was one."), "Task log"), nil
+		case err != nil:
+			h.Log.WarnContext(ctx, "read a task log", "request", r.ID, "job", id, "container", r.Container.ID, "err", err)
+			return view.AsPanel(view.Trouble{
+				What: "Could not read the task log", Why: jobs.Reason(err), Request: r.ID, Again: &chat.Button{ID: r.Action, Label: "Try again"},
+			}.Message(), "Task log"), nil
+		}
+		return view.TaskLog(j, lines, page), nil
+	}}
+}
+
+// readPatience is how long a person waits for what Proxmox has to say.
+const readPatience = 10 * time.Second
+
+// Waiting says, where a shutdown was asked for, that the guest has had its
+// time, and offers once more to force it.
+func (h *Handlers) Waiting(ctx context.Context, j jobs.Job) {
+	at := h.pending.at(ctx, j.ID)
+	c, ok := h.Inventory.Snapshot().ByID(j.Container)
+	platform := h.platform(at.ref.Platform)
+	if platform == nil || !ok {
+		return
+	}
+	token, err := h.question(ctx, j.Person, j.Container, force, forceFor)
+	if err == nil {
+		p := view.Progress(c, j, token, h.Now())
+		var s chat.Surface = p
+		if !at.panel {
+			s = view.AsMessage(p)
+		}
+		err = platform.Update(ctx, at.ref, s)
+	}
+	if err != nil && ctx.Err() == nil {
+		h.Log.InfoContext(ctx, "a waiting message could not be changed", "job", j.ID, "request", j.Request, "err", err)
 	}
 }
 
@@ -333,25 +447,34 @@ func (p *pending) shown(job string, at place) {
 	}
 }
 
-func (p *pending) take(ctx context.Context, job string) place {
+// at is where a job was asked for, if that is known within a moment.
+func (p *pending) at(ctx context.Context, job string) place {
 	p.mu.Lock()
 	ch, ok := p.places[job]
 	p.mu.Unlock()
 	if !ok {
 		return place{}
 	}
-	defer func() {
-		p.mu.Lock()
-		delete(p.places, job)
-		p.mu.Unlock()
-	}()
 	timer := time.NewTimer(3 * time.Second)
 	defer timer.Stop()
 	select {
 	case at := <-ch:
+		ch <- at // for who asks next
 		return at
 	case <-timer.C:
 	case <-ctx.Done():
 	}
 	return place{}
+}
+
+func (p *pending) forget(job string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.places, job)
+}
+
+// take is at, for the last time.
+func (p *pending) take(ctx context.Context, job string) place {
+	defer p.forget(job)
+	return p.at(ctx, job)
 }

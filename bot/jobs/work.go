@@ -92,9 +92,6 @@ func (w *work) send(ctx context.Context) (State, string) {
 		}
 		return Moot, moot
 	}
-	if w.Action == Delete && status.HAManaged {
-		return Failed, "it is managed by HA; nothing was sent"
-	}
 	at := w.cfg.Now().Add(w.cfg.Inventory.Skew(w.Cluster))
 	if err := w.cfg.Store.MarkSubmitting(ctx, w.ID, w.Fence, at, w.Node); err != nil {
 		if !errors.Is(err, ErrFenced) {

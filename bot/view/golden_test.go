@@ -171,6 +171,17 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	}
 	failed := starting
 	failed.State, failed.Error, failed.FinishedAt = jobs.Failed, "CT is locked (backup)", now
+	died := failed
+	died.UPID, died.Error, died.Tail = "UPID:pve3:000A1B2C:01234567:6745A1B2:vzstart:120:pvechat@pve!bot:", "startup for container '120' failed", []string{
+		"run_buffer: 571 Script exited with status 1", "lxc_init: 845 Failed to run lxc.hook.pre-start for container \"120\"", "TASK ERROR: startup for container '120' failed",
+	}
+	moot := starting
+	moot.State, moot.Error, moot.FinishedAt = jobs.Moot, "it is running already", now
+	unknown := starting
+	unknown.State, unknown.Error, unknown.FinishedAt = jobs.Lost, "several tasks could be the one that was asked for", now
+	left := view.Deletion{Container: jelly, Token: "c_7p3z", Config: &cfg, Too: true, Leftovers: []proxmox.Volume{
+		{ID: "tank:subvol-108-disk-7", Storage: "tank", Size: 64 << 30}, {ID: "nfs:108/vm-108-disk-2.raw", Storage: "nfs", Size: 4 << 30},
+	}}
 	done := starting
 	done.State, done.FinishedAt = jobs.Succeeded, now.Add(8*time.Second)
 	shutdown := starting
@@ -203,8 +214,13 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"progress-shutdown": view.Progress(jelly, shutdown, "c_4m1x", now),
 		"outcome-done":      view.AsMessage(view.Outcome(game, done, "")),
 		"outcome-failed":    view.AsMessage(view.Outcome(game, failed, "")),
+		"outcome-task":      view.AsMessage(view.Outcome(game, died, "")),
 		"outcome-hung":      view.AsMessage(view.Outcome(jelly, hung, "c_4m1x")),
-		"delete":            view.DeleteForm(jelly, "c_7p3z", &cfg, 2, ""),
+		"delete":            view.Deletion{Container: jelly, Token: "c_7p3z", Config: &cfg, Snapshots: 2}.Form(),
+		"delete-leftovers":  left.Form(),
+		"outcome-moot":      view.AsMessage(view.Outcome(game, moot, "")),
+		"outcome-unknown":   view.AsMessage(view.Outcome(game, unknown, "")),
+		"task-log":          view.TaskLog(died, logOf(60), 1),
 		"credentials": view.AsMessage(view.Revealed(jelly, []view.Credentials{{Service: "jellyfin", Values: []view.Credential{
 			{Key: "User", Value: chat.NewSecret("admin")}, {Key: "Password", Value: chat.NewSecret("q7`V|$d P2w*x*_9 <b>&8")},
 		}}}, true, now)),
@@ -228,6 +244,14 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"alert-node": view.Unreachable("Node pve3", "no route to host (595)", 5, now),
 		"alert-job":  view.JobFailed(failed),
 	}
+}
+
+func logOf(n int) []string {
+	lines := make([]string, n)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("%2d extracting archive to rootfs, and then some more of what it does; a long line it is", i+1)
+	}
+	return lines
 }
 
 func TestGolden(t *testing.T) {

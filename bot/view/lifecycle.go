@@ -2,6 +2,8 @@ package view
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,12 +23,15 @@ func question(c *inventory.Container, a jobs.Action) string {
 	case jobs.Shutdown:
 		return "Asks " + it + " to close its work and end. Takes up to " + Duration(jobs.ShutdownTimeout) + ". If it does not end, you are asked before anything is forced."
 	case jobs.Restart:
-		return it + " goes down and comes back. A guest that does not end in " + Duration(jobs.RestartTimeout) + " is cut off."
+		return it + " goes down and comes back. " + restartHard
 	case jobs.Stop:
 		return "Stop pulls the plug: " + it + " ends at once and unsaved data may be lost. To let it close its work first, use Shut down."
 	}
 	return ""
 }
+
+// restartHard is what Proxmox does without asking anybody.
+var restartHard = fmt.Sprintf("Proxmox stops it hard if it has not ended after %d%ss.", int(jobs.RestartTimeout.Seconds()), nbsp)
 
 var confirmYes = map[jobs.Action]string{jobs.Shutdown: "Shut down", jobs.Restart: "Restart", jobs.Stop: "Stop container"}
 
@@ -57,7 +62,7 @@ func Confirm(c *inventory.Container, a jobs.Action, token string, now time.Time)
 	text := map[jobs.Action]string{
 		jobs.Stop:     "Stop pulls the plug. It ends at once and unsaved data may be lost.",
 		jobs.Shutdown: "It is asked to close its work and end: up to " + Duration(jobs.ShutdownTimeout) + ". If it does not end, you are asked before anything is forced.",
-		jobs.Restart:  "It goes down and comes back. A guest that does not end in " + Duration(jobs.RestartTimeout) + " is cut off.",
+		jobs.Restart:  "It goes down and comes back. " + restartHard,
 	}[a]
 	state := string(c.State)
 	if !c.BootedAt.IsZero() {
@@ -155,6 +160,13 @@ func Outcome(c *inventory.Container, j jobs.Job, token string) chat.Panel {
 	manage := chat.Button{ID: ID(j.Container, "show"), Label: "Manage"}
 	m := chat.Panel{ID: "outcome", Title: j.Name, Close: "Close"}
 	switch j.State {
+	case jobs.Moot:
+		m.Blocks = []chat.Block{
+			chat.Para{Text: chat.Texts(chat.B(j.Name+": "+sentence(j.Error)), "\nNothing was sent to Proxmox.")},
+			chat.Controls{ID: "actions", Buttons: []chat.Button{manage}},
+			chat.Note{Text: chat.Texts(place)},
+		}
+		return m
 	case jobs.Succeeded, jobs.Warned:
 		word := outcome[j.Action]
 		if j.Forced {
@@ -164,7 +176,7 @@ func Outcome(c *inventory.Container, j jobs.Job, token string) chat.Panel {
 		m.Blocks = []chat.Block{chat.Para{Text: chat.Texts(markDone+" ", chat.B(word+" "+j.Name), "\n"+place+took)}}
 		if j.State == jobs.Warned {
 			m.Tone = chat.Warning
-			m.Blocks = append(m.Blocks, chat.Note{Text: chat.Texts(markWarn + " Proxmox reports " + count(j.Warnings, "warning") + "; Events has the task.")})
+			m.Blocks = append(m.Blocks, chat.Note{Text: chat.Texts(markWarn + " Proxmox reports " + count(j.Warnings, "warning") + "; its log says which.")})
 		}
 		if c == nil || j.Action == jobs.Delete {
 			return m
@@ -172,6 +184,9 @@ func Outcome(c *inventory.Container, j jobs.Job, token string) chat.Panel {
 		next := chat.Controls{ID: "actions", Buttons: []chat.Button{manage}}
 		if j.Action == jobs.Shutdown || j.Action == jobs.Stop {
 			next.Buttons = append([]chat.Button{{ID: ID(j.Container, "start"), Label: "Start"}}, manage)
+		}
+		if j.State == jobs.Warned {
+			next.Buttons = append(next.Buttons, taskLogButton(j))
 		}
 		m.Blocks = append(m.Blocks, next)
 		return m
@@ -182,8 +197,11 @@ func Outcome(c *inventory.Container, j jobs.Job, token string) chat.Panel {
 	switch {
 	case j.State == jobs.Lost:
 		m.Tone = chat.Warning
-		head = "Nobody can tell whether " + j.Name + " was to " + strings.ToLower(verbs[j.Action])
-		now = "Look at its present state before you try again."
+		head = verbs[j.Action] + " of " + j.Name + ": outcome unknown"
+		now = "Look at it before you try again."
+		if c != nil {
+			now = "It is " + string(c.State) + " now. " + now
+		}
 		buttons = []chat.Button{manage}
 	case j.Action == jobs.Shutdown && c != nil && c.State == inventory.Running && j.UPID != "":
 		head = j.Name + " did not end"
@@ -197,10 +215,62 @@ func Outcome(c *inventory.Container, j jobs.Job, token string) chat.Panel {
 	m.Blocks = []chat.Block{
 		chat.Para{Text: chat.Texts(markBad+" ", chat.B(head), "\n"+sentence(j.Error), " "+now)},
 		chat.Para{Text: chat.Texts("→ " + advice(j.Error))},
-		chat.Controls{ID: "actions", Buttons: buttons},
-		chat.Note{Text: chat.Texts(place+" · id ", chat.C(j.Request), ", for your admin")},
 	}
+	if len(j.Tail) > 0 {
+		m.Blocks = append(m.Blocks, chat.Pre{Lines: j.Tail})
+	}
+	if j.UPID != "" && c != nil {
+		buttons = append(buttons, taskLogButton(j))
+	}
+	m.Blocks = append(m.Blocks,
+		chat.Controls{ID: "actions", Buttons: buttons},
+		chat.Note{Text: chat.Texts(place+" · id ", chat.C(j.Request), ", for your admin")})
 	return m
+}
+
+func taskLogButton(j jobs.Job) chat.Button {
+	return chat.Button{ID: ID(j.Container, "log:"+j.ID), Label: "Task log"}
+}
+
+// logPage is how many characters of a log are shown at a time: what both
+// platforms show whole.
+const logPage = 2400
+
+// TaskLog shows the end of a task's log, the last page first.
+func TaskLog(j jobs.Job, lines []string, page int) chat.Panel {
+	var pages [][]string // from the last to the first
+	size := logPage
+	for _, line := range slices.Backward(lines) {
+		line = cut(line, logPage/2)
+		n := len([]rune(line)) + 1
+		if size+n > logPage {
+			pages, size = append(pages, nil), 0
+		}
+		last := len(pages) - 1
+		pages[last], size = append(pages[last], line), size+n
+	}
+	p := chat.Panel{ID: "log", Title: "Task log", Close: "Close", Tone: chat.Quiet, Blocks: []chat.Block{
+		chat.Para{Text: chat.Texts(chat.B(verbs[j.Action]+" of "+j.Name), " · the end of its log")},
+	}}
+	if len(pages) == 0 {
+		p.Blocks = append(p.Blocks, chat.Para{Text: chat.Texts("It is empty.")})
+	} else {
+		page = min(max(page, 0), len(pages)-1)
+		slices.Reverse(pages[page])
+		p.Blocks = append(p.Blocks, chat.Pre{Lines: pages[page]})
+		c := chat.Controls{ID: "pages"}
+		if page+1 < len(pages) {
+			c.Buttons = append(c.Buttons, chat.Button{ID: ID(j.Container, "log:"+j.ID+":"+strconv.Itoa(page+1)), Label: "Older"})
+		}
+		if page > 0 {
+			c.Buttons = append(c.Buttons, chat.Button{ID: ID(j.Container, "log:"+j.ID+":"+strconv.Itoa(page-1)), Label: "Newer"})
+		}
+		if len(c.Buttons) > 0 {
+			p.Blocks = append(p.Blocks, c)
+		}
+	}
+	p.Blocks = append(p.Blocks, chat.Note{Text: chat.Texts(chat.C(string(j.UPID)))})
+	return p
 }
 
 func retryLabel(a jobs.Action) string {
@@ -222,54 +292,123 @@ func sentence(s string) string {
 	return s + "."
 }
 
-// DeleteForm asks for the name. Without a config it is still being read.
-func DeleteForm(c *inventory.Container, token string, cfg *proxmox.ContainerConfig, snaps int, problem string) chat.Form {
+// Deletion is what a person should know before a container is deleted.
+type Deletion struct {
+	Container *inventory.Container
+	Token     string
+	Config    *proxmox.ContainerConfig // nil: it is still being read
+	Snapshots int
+	Leftovers []proxmox.Volume // with its number, and not in its configuration
+	Too       bool             // they are destroyed too
+	Problem   string           // why something could not be read
+}
+
+// Form asks for the name.
+func (d Deletion) Form() chat.Form {
+	c, token := d.Container, d.Token
+	if d.Too {
+		token += ":" + Too
+	}
 	f := chat.Form{
 		ID: ID(c.ID, "delete:"+token), Title: "Delete container", Heading: "Delete " + c.DisplayName() + " for good?", Tone: chat.Bad,
-		Ask: "Type its name…", CancelID: "cancel:" + token, Submit: "Delete for good",
+		Ask: "Type its name…", CancelID: "cancel:" + d.Token, Submit: "Delete for good",
 		Inputs: []chat.Input{{
 			ID: "name", Label: "Type " + cut(ConfirmName(c), 28) + " to delete it", Placeholder: ConfirmName(c), MaxLength: 63,
 			Hint: "Exactly as written.",
 		}},
 	}
-	f.Intro = append(f.Intro, chat.Para{Text: chat.Texts(Spot(c) + ". This cannot be undone.")})
+	where := Spot(c)
+	if c.State == inventory.Running {
+		where += " · running, so it is stopped first"
+	}
+	f.Intro = append(f.Intro, chat.Para{Text: chat.Texts(where + ". This cannot be undone.")})
 	switch {
-	case problem != "":
-		f.Intro = append(f.Intro, chat.Para{Text: chat.Texts(markWarn + " What goes with it could not be read: " + problem)})
-	case cfg == nil:
+	case d.Problem != "":
+		f.Intro = append(f.Intro, chat.Para{Text: chat.Texts(markWarn + " What goes with it could not be read: " + d.Problem)})
+	case d.Config == nil:
 		f.Intro = append(f.Intro, chat.Para{Text: chat.Texts(chat.B("These go with it"), "\n• its disks: reading…")})
 	default:
-		t := chat.Texts(chat.B("These go with it"))
-		disks := append([]proxmox.Mount{cfg.RootFS}, cfg.Mounts...)
-		for _, m := range disks {
-			if m.Bind || m.Volume == "" {
-				continue
-			}
-			at := m.Path
-			if m.Key == "rootfs" || at == "" {
-				at = "system"
-			}
-			size := ""
-			if m.Size > 0 {
-				size = " · " + Bytes(m.Size)
-			}
-			t = append(t, chat.Texts("\n• ", chat.C(m.Volume), size+" · "+at)...)
-		}
-		if snaps > 0 {
-			t = append(t, chat.Texts("\n• "+count(snaps, "snapshot"))...)
-		}
-		t = append(t, chat.Texts("\n• its backup, replication and HA entries")...)
-		f.Intro = append(f.Intro, chat.Para{Text: t})
-		if cfg.Protection {
-			f.Intro = append(f.Intro, chat.Para{Text: chat.Texts(markWarn+" ", chat.B("It is protected."), " Proxmox refuses to delete it until the protection is switched off there.")})
-		}
+		f.Intro = append(f.Intro, d.goes()...)
 	}
-	note := "Backups already made stay."
-	if c.State == inventory.Running {
-		note = "It is running: it is stopped first. · " + note
-	}
-	f.Intro = append(f.Intro, chat.Note{Text: chat.Texts(note)})
+	f.Intro = append(f.Intro, d.leftovers()...)
+	f.Intro = append(f.Intro, chat.Note{Text: chat.Texts("Backups already made stay.")})
 	return f
+}
+
+// Too in a control's id says that leftovers are destroyed too.
+const Too = "too"
+
+// mostVolumes is how many of a kind are named.
+const mostVolumes = 12
+
+// goes lists what goes with the container, and what may be in the way.
+func (d Deletion) goes() []chat.Block {
+	t := chat.Texts(chat.B("These go with it"))
+	disks := append([]proxmox.Mount{d.Config.RootFS}, d.Config.Mounts...)
+	disks = slices.DeleteFunc(append(disks, d.Config.Unused...), func(m proxmox.Mount) bool { return m.Bind || m.Volume == "" })
+	for _, m := range disks[:min(len(disks), mostVolumes)] {
+		at := m.Path
+		switch {
+		case m.Key == "rootfs":
+			at = "system"
+		case at == "":
+			at = "not in use"
+		}
+		t = append(t, volume(m.Volume, m.Size, at)...)
+	}
+	t = append(t, more(len(disks))...)
+	if d.Snapshots > 0 {
+		t = append(t, chat.Texts("\n• "+count(d.Snapshots, "snapshot"))...)
+	}
+	entries := "\n• its backup, replication and HA entries"
+	if d.Container.HAState != "" {
+		entries += " (HA keeps it " + d.Container.HAState + " now)"
+	}
+	blocks := []chat.Block{chat.Para{Text: append(t, chat.Texts(entries)...)}}
+	if d.Config.Protection {
+		blocks = append(blocks, chat.Para{Text: chat.Texts(markWarn+" ", chat.B("It is protected."), " Proxmox refuses to delete it until the protection is switched off there.")})
+	}
+	if d.Config.Lock != "" {
+		blocks = append(blocks, chat.Para{Text: chat.Texts(markWarn+" ", chat.B("It is locked ("+d.Config.Lock+")."), " Proxmox refuses to delete it until that has ended.")})
+	}
+	return blocks
+}
+
+// leftovers names the volumes that the configuration does not, and lets the
+// person choose.
+func (d Deletion) leftovers() []chat.Block {
+	n := len(d.Leftovers)
+	if n == 0 {
+		return nil
+	}
+	t := chat.Texts(chat.B("Left over with its number"), ", not in its configuration:")
+	for _, v := range d.Leftovers[:min(n, mostVolumes)] {
+		t = append(t, volume(v.ID, v.Size, "")...)
+	}
+	t = append(t, more(n)...)
+	choice, toggle := chat.Texts("\nThey ", chat.B("stay"), "."), chat.Button{ID: ID(d.Container.ID, "leftovers:"+d.Token+":"+Too), Label: "Destroy these too"}
+	if d.Too {
+		choice, toggle = chat.Texts("\n"+markWarn+" They ", chat.B("are destroyed too"), "."), chat.Button{ID: ID(d.Container.ID, "leftovers:"+d.Token), Label: "Keep these"}
+	}
+	return []chat.Block{chat.Para{Text: append(t, choice...)}, chat.Controls{ID: "leftovers", Buttons: []chat.Button{toggle}}}
+}
+
+func volume(id string, size int64, what string) chat.Text {
+	rest := ""
+	if size > 0 {
+		rest = " · " + Bytes(size)
+	}
+	if what != "" {
+		rest += " · " + what
+	}
+	return chat.Texts("\n• ", chat.C(id), rest)
+}
+
+func more(n int) chat.Text {
+	if n <= mostVolumes {
+		return nil
+	}
+	return chat.Texts(fmt.Sprintf("\n… and %d more", n-mostVolumes))
 }
 
 // ConfirmName is what has to be typed: the hostname, or the VMID where there is

@@ -182,7 +182,7 @@ func TestEveryScreenIsWithinTheLimits(t *testing.T) {
 			list.Tab, list.Events = view.TabEvents, e
 			for what, s := range map[string]chat.Surface{
 				"overview": d.Panel(), "events": list.Panel(), "event": view.EventDetails(c, e.Page[0], ""),
-				"stop": view.Confirm(c, jobs.Stop, "c_12345678", now), "delete": view.DeleteForm(c, "c_12345678", &cfg, 3, hostile[dice.IntN(len(hostile))]),
+				"stop": view.Confirm(c, jobs.Stop, "c_12345678", now), "delete": view.Deletion{Container: c, Token: "c_12345678", Config: &cfg, Snapshots: 3, Problem: hostile[dice.IntN(len(hostile))]}.Form(),
 			} {
 				if err := judges[platform](s); err != nil {
 					raw, _ := json.Marshal(s)

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/pvechat/pvechat/bot/access"
@@ -75,25 +76,49 @@ func (t Trouble) Message() chat.Message {
 	return m
 }
 
-// advice is what to do about a reason that Proxmox, or the way to it, gave.
+// advice is what to do about a reason that Proxmox, the way to it, or pvechat
+// itself gave.
 func advice(reason string) string {
+	if do := known(reason); do != "" {
+		return do
+	}
+	return "Try again in a minute. If it stays, give the id to your admin."
+}
+
+var missingPrivilege = regexp.MustCompile(`(?i)permission check failed \((/[^,\s]*), ([A-Za-z.|]+)\)`)
+
+// known is the advice for a reason that is known; "" for others. The first that
+// fits counts.
+func known(reason string) string {
+	if m := missingPrivilege.FindStringSubmatch(reason); m != nil {
+		return "An admin has to grant " + strings.ReplaceAll(m[2], "|", " or ") + " on " + m[1] + " to pvechat's token in Proxmox."
+	}
 	r := strings.ToLower(reason)
 	for _, a := range []struct{ has, do string }{
 		{"is locked (backup)", "Wait until the backup has ended, then try again."},
-		{"is locked (snapshot", "Wait until the snapshot has ended, then try again."},
-		{"is locked (migrate)", "Wait until it has moved, then try again."},
+		{"is locked (snapshot-delete)", "Wait until its snapshot has been removed, then try again."},
+		{"is locked (snapshot)", "Wait until the snapshot has ended, then try again."},
+		{"is locked (rollback)", "Wait until it has been rolled back, then try again."},
+		{"is locked (migrate)", "Wait until it has moved to its new node, then try again."},
+		{"is locked (create)", "Wait until it has been created, then try again."},
 		{"is locked", "Something else works on it. Wait, then try again."},
-		{"got timeout", "Something else works on it. Wait, then try again."},
+		{"got timeout", "Another action holds it. Wait for that to end, then try again."},
 		{"protection mode", "Switch its protection off in Proxmox, then try again."},
 		{"permission check failed", "An admin has to grant the named privilege to pvechat's token in Proxmox."},
 		{"no quorum", "The cluster has lost its quorum. Reads go on; bring its nodes back first."},
+		{"still in use by linked clone", "Delete the containers that were cloned from it first."},
+		{"snapshot", "A snapshot of it is in use. Look at its snapshots in Proxmox."},
 		{"already running", "It runs already: nothing to do."},
+		{"is running already", "It runs already: nothing to do."},
 		{"not running", "It has stopped already: nothing to do."},
-		{"template", "Clone the template in Proxmox first."},
-		{"does not exist", "It was removed or moved. Refresh, and look again."},
+		{"template", "Clone the template in Proxmox, and use the clone."},
+		{"was replaced", "Open the board: the new one has buttons of its own."},
+		{"does not exist", "It was removed, or moved away. Refresh, and look again."},
 		{"used in ha", "Take it out of HA in Proxmox first."},
-		{"did not reach proxmox", "Press again if you still want it."},
+		{"not sent, as far as proxmox shows", "Press again if you still want it."},
+		{"several tasks could be", "Look at its events, and at its tasks in Proxmox."},
 		{"no route to host", "Its node is down. Look at the node's power and network."},
+		{"is down", "Look at the node's power and network."},
 		{"timeout", "Try again in a minute."},
 		{"refused", "Look whether Proxmox is up, then try again."},
 		{"authentication", "An admin has to check pvechat's token."},
@@ -102,7 +127,7 @@ func advice(reason string) string {
 			return a.do
 		}
 	}
-	return "Try again in a minute. If it stays, give the id to your admin."
+	return ""
 }
 
 // Refused says why something was not done; nothing went wrong.
@@ -182,8 +207,11 @@ func BoardRemoved() chat.Message {
 
 // NotNow says why an action makes no sense in the container's state.
 func NotNow(c *inventory.Container, a jobs.Action, reason string) chat.Message {
-	head := fmt.Sprintf("%s: %s.", c.DisplayName(), reason)
-	return Refused(head, "Nothing was sent to Proxmox.", chat.Button{ID: ID(c.ID, "show"), Label: "Manage"})
+	why := "Nothing was sent to Proxmox."
+	if do := known(reason); do != "" {
+		why += "\n→ " + do
+	}
+	return Refused(fmt.Sprintf("%s: %s.", c.DisplayName(), reason), why, chat.Button{ID: ID(c.ID, "show"), Label: "Manage"})
 }
 
 // AlreadyBusy names who is at it.

@@ -172,6 +172,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		Clusters: parts.jobs, TokenUser: parts.users, Store: db, Events: db, Inventory: inv, Holder: holder(), Now: time.Now, Log: d.log,
 		Changed: func(inventory.ID) { keep.Touch() },
 		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
+		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
 	})
 	alarm := alerts.New(alerts.Config{
 		Platforms: d.platforms, Channels: map[chat.PlatformName]string{chat.Slack: d.cfg.Channels.Ops.Slack, chat.Discord: d.cfg.Channels.Ops.Discord},
