@@ -1,7 +1,7 @@
 // What happens on the cluster, as Proxmox's own pages tell it.
 
-import { h } from './lib/dom.js';
-import { clockSeconds, moment } from './lib/time.js';
+import { h, lazy } from './lib/dom.js';
+import { clock, clockSeconds, moment, sameDay, short } from './lib/time.js';
 
 const jobs = {
   vzcreate: 'Create', vzrestore: 'Restore', vzstart: 'Start', vzstop: 'Stop', vzshutdown: 'Shutdown', vzreboot: 'Reboot', vzdestroy: 'Destroy',
@@ -10,11 +10,12 @@ const jobs = {
 };
 
 export function proxmox(state) {
-  return h('section.proxmox', { 'aria-label': 'Proxmox' },
+  return lazy('section.proxmox', { 'aria-label': 'Proxmox' }, [state], () => [
     h('header.p-head', null, h('h2', null, 'Proxmox VE'), h('span', null, 'the simulated cluster: what really happened')),
     h('div.p-body', null,
       h('div.p-nodes', { tabindex: '0', role: 'group', 'aria-label': 'Nodes and containers' }, state.nodes.map(n => node(n, state.containers))),
-      h('div.p-tasks', { tabindex: '0', role: 'group', 'aria-label': 'Tasks' }, tasks(state.tasks))));
+      h('div.p-tasks', { tabindex: '0', role: 'group', 'aria-label': 'Tasks' }, tasks(state.tasks))),
+  ]);
 }
 
 function node(n, containers) {
@@ -46,5 +47,5 @@ function outcome(t) {
 // A time is given as seconds, or as text.
 function time(at) {
   const date = new Date(typeof at === 'number' ? at * 1000 : at);
-  return Number.isNaN(date.getTime()) ? '–' : h('time', { title: moment(date) }, clockSeconds(date));
+  return Number.isNaN(date.getTime()) ? '–' : h('time', { title: moment(date) }, sameDay(date, new Date()) ? clockSeconds(date) : `${short(date)} ${clock(date)}`);
 }

@@ -76,7 +76,7 @@ export function suggest(text, commands, choices) {
   if (current) {
     for (const c of choices) {
       if (c.name === current.typed) continue;
-      out.push({ fill: `${line} ${current.option.name}:${quote(c.name)} `, title: c.name, note: current.option.name });
+      out.push({ fill: `${line} ${current.option.name}:${quote(c.name)} `, title: c.name });
     }
   }
   if (!current?.typed) {

@@ -1,6 +1,6 @@
 // Discord's client, as it draws what the bot sent.
 
-import { h } from '../lib/dom.js';
+import { h, lazy } from '../lib/dom.js';
 import { post } from '../lib/api.js';
 import { Client, initials } from '../lib/client.js';
 import { composer, tries } from '../lib/composer.js';
@@ -79,7 +79,7 @@ export class Discord extends Client {
     const notice = this.notices.get(channel.id);
     return h('div.d-room', { key: channel.id },
       feed(this, channel.id, channel.messages.length, [
-        channel.messages.length === 0 && h('div.d-empty', null, h('b', null, where), h('p', null, 'Nothing was said here yet. Type a command below.')),
+        channel.messages.length === 0 && h('div.d-empty', null, h('b', null, where), h('p', null, 'Nothing was said here yet. Press one of the commands below, then Enter.')),
         channel.messages.map((m, i) => this.#message(channel, m, channel.messages[i - 1])),
         this.busy.has(channel.id) && h('div.d-sending', { key: 'sending' }, dots(), ' Sending command…'),
         notice && h('div.d-notice', { key: 'notice', role: 'alert' }, notice),
@@ -122,8 +122,7 @@ export class Discord extends Client {
     post('/api/discord/autocomplete', { person: this.page.person, channel, command, option: option.name, typed })
       .then(({ choices }) => {
         this.completions.set(key, this.#remember(option, choices ?? []));
-        setTimeout(() => this.completions.delete(key), 5000);
-        this.redraw();
+        this.page.redraw();
       })
       .catch(() => this.completions.delete(key));
     return [];
@@ -144,6 +143,7 @@ export class Discord extends Client {
       this.notices.set(channel, wrong);
       return null;
     }
+    this.completions.clear(); // the next command asks anew
     const options = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, this.offered.get(`${name} ${value}`) ?? value]));
     return this.act('command', { channel, command: leaf.path.slice(1).join(' '), options }, channel);
   }
@@ -153,23 +153,29 @@ export class Discord extends Client {
     const name = this.#name(m);
     const newDay = !before || !sameDay(at, new Date(before.created));
     const joins = !newDay && before.author === m.author && !m.reference && !m.ephemeral && !before.ephemeral && at - new Date(before.created) < TOGETHER;
-    const surface = new MessageSurface(this, channel.id, m);
-    const notice = this.notices.get(m.id);
+    const to = m.reference ? channel.messages.find(other => other.id === m.reference) : null;
     return [
       newDay && h('div.d-day', { key: `day ${m.id}` }, h('span', null, day(at))),
-      h('article.d-message', {
+      lazy('article.d-message', {
         key: m.id, 'data-message': m.id, 'data-private': m.ephemeral, class: [joins && 'joins', m.reference && 'is-reply'].filter(Boolean).join(' ') || null,
         'aria-label': `${name}, ${clock(at)}`,
-      },
-      m.reference && this.#reference(channel, m.reference),
+      }, [m, joins, to, this.version], () => this.#inside(channel, m, name, joins, to)),
+    ];
+  }
+
+  #inside(channel, m, name, joins, to) {
+    const at = new Date(m.created);
+    const notice = this.notices.get(m.id);
+    return [
+      m.reference && this.#reference(to),
       joins ? h('time.d-gutter', { title: moment(at) }, clock(at)) : h('span.avatar.is-app', { 'aria-hidden': 'true' }, initials(name)),
       h('div.d-content', null,
         !joins && h('div.d-by', null, h('b', null, name), h('span.d-app', null, 'APP'), h('time', { title: moment(at) }, `${day(at)} at ${clock(at)}`)),
-        m.loading ? h('div.d-thinking', { role: 'status' }, dots(), ` ${name} is thinking…`) : this.#body(m, surface),
+        m.loading ? h('div.d-thinking', { role: 'status' }, dots(), ` ${name} is thinking…`) : this.#body(m, new MessageSurface(this, channel.id, m)),
         notice && h('div.d-notice', { role: 'alert' }, notice),
         m.ephemeral && h('div.d-private', null, h('span.emoji', { 'aria-hidden': 'true' }, '👁️'), ' Only you can see this · ',
           h('button.d-dismiss', { type: 'button', onclick: () => this.act('dismiss', { channel: channel.id, message: m.id }, m.id) }, 'Dismiss message'))),
-      this.page.payloadButton('discord', channel.id, m.id)),
+      this.page.payloadButton('discord', channel.id, m.id),
     ];
   }
 
@@ -183,17 +189,16 @@ export class Discord extends Client {
     ];
   }
 
-  #reference(channel, id) {
-    const to = channel.messages.find(m => m.id === id);
+  #reference(to) {
     return h('div.d-reference', null, to
-      ? [h('b', null, this.#name(to)), h('button', { type: 'button', onclick: event => lead(event.currentTarget, id) }, spoken(to).slice(0, 120))]
+      ? [h('b', null, this.#name(to)), h('button', { type: 'button', onclick: event => lead(event.currentTarget, to.id) }, spoken(to).slice(0, 120))]
       : h('i', null, 'Original message was deleted'));
   }
 
   fill(id, value) {
     this.form.set(id, value);
     this.wrong.delete(id);
-    this.redraw();
+    this.page.redraw();
   }
 
   submit(m) {

@@ -1,6 +1,6 @@
 // Discord's forms.
 
-import { h, only } from '../lib/dom.js';
+import { h, only, takeFocus } from '../lib/dom.js';
 import { initials } from '../lib/client.js';
 import { unknown } from '../lib/unknown.js';
 import { markdown } from './markdown.js';
@@ -12,7 +12,7 @@ export function modal(client, m) {
   return h('div.d-scrim', { key: m.custom_id },
     h('form.d-modal', {
       role: 'dialog', 'aria-label': m.title, 'data-modal': m.custom_id, tabindex: '-1', novalidate: true,
-      mounted: el => (el.querySelector('input, textarea') ?? el).focus(),
+      mounted: el => takeFocus(el.querySelector('input, textarea') ?? el),
       onsubmit: only(() => client.submit(m)),
       onkeydown: event => { if (event.key === 'Escape') only(cancel)(event); },
     },

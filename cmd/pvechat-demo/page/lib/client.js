@@ -21,14 +21,18 @@ export class Client {
     this.busy = new Set(); // places where the bot is being asked
     this.notices = new Map(); // by place, what the client itself says there
     this.chosen = new Map(); // by control, what was picked in a message
-    this.seen = null; // ids of the messages that were there before
+    this.known = null; // the messages that were there before, by channel and id
+    this.version = 0; // of all of this; what is typed does not count
     this.unread = new Map(); // by channel
     this.announced = '';
     this.acted = 0;
     this.opener = null; // what had the focus when the person last did something
   }
 
-  redraw() { this.page.redraw(); }
+  redraw() {
+    this.version++;
+    this.page.redraw();
+  }
 
   // act lets the person do something at a place, which shows that it waits and
   // what the client has to say. It returns the answer, null for none.
@@ -62,20 +66,27 @@ export class Client {
     this.redraw();
   }
 
-  // watch notes what is new in channels, to count and to say it.
+  // watch notes what is new in channels, to count and to say it. Messages that are
+  // what they were stay the same objects.
   watch(channels, idOf, textOf) {
-    const first = this.seen === null;
-    const seen = new Set();
+    const before = this.known;
+    this.known = new Map();
     for (const channel of channels) {
-      for (const message of channel.messages) {
+      channel.messages = channel.messages.map(message => {
         const id = `${channel.id}/${idOf(message)}`;
-        seen.add(id);
-        if (first || this.seen.has(id)) continue;
-        this.announced = `${channel.direct ? 'Direct message' : channel.name}: ${textOf(message)}`;
-        if (channel.id !== this.channel) this.unread.set(channel.id, (this.unread.get(channel.id) ?? 0) + 1);
-      }
+        const text = JSON.stringify(message);
+        const was = before?.get(id);
+        const entry = was?.text === text ? was : { text, message };
+        this.known.set(id, entry);
+        if (before && !was) this.#arrived(channel, textOf(message));
+        return entry.message;
+      });
     }
-    this.seen = seen;
+  }
+
+  #arrived(channel, text) {
+    this.announced = `${channel.direct ? 'Direct message' : channel.name}: ${text}`;
+    if (channel.id !== this.channel) this.unread.set(channel.id, (this.unread.get(channel.id) ?? 0) + 1);
   }
 }
 

@@ -14,10 +14,11 @@ export function composer(client, c) {
   const offers = asks ? c.suggest(text) : [];
   const at = asks && asks.at < offers.length ? asks.at : -1;
   const id = `${client.platform}-offers`;
+  const redraw = () => client.page.redraw(); // the messages stay as they are
   const write = value => {
     client.typed.set(c.channel, value);
     client.asks = value ? { channel: c.channel, at: -1 } : null;
-    client.redraw();
+    redraw();
   };
   const send = () => {
     if (!text.trim()) return;
@@ -35,18 +36,18 @@ export function composer(client, c) {
       'aria-expanded': String(offers.length > 0), 'aria-controls': id, 'aria-autocomplete': 'list',
       'aria-activedescendant': at >= 0 ? `${id}-${at}` : null,
       oninput: event => write(event.currentTarget.value),
-      onblur: () => { client.asks = null; client.redraw(); },
+      onblur: () => { client.asks = null; redraw(); },
       onkeydown: event => {
         const move = step => only(() => {
           client.asks = { channel: c.channel, at: (at < 0 && step < 0 ? offers.length : at + step + offers.length) % offers.length };
-          client.redraw();
+          redraw();
         })(event);
         const take = i => only(() => write(offers[i].fill))(event);
         if (event.isComposing) return;
         if (event.key === 'ArrowDown' && offers.length) move(1);
         else if (event.key === 'ArrowUp' && offers.length) move(-1);
         else if (event.key === 'Tab' && !event.shiftKey && offers.length && text) take(Math.max(at, 0));
-        else if (event.key === 'Escape' && asks) only(() => { client.asks = null; client.redraw(); })(event);
+        else if (event.key === 'Escape' && asks) only(() => { client.asks = null; redraw(); })(event);
         else if (event.key === 'Enter' && at >= 0) take(at);
         else if (event.key === 'Enter' && offers.length && !c.ready(text)) take(0);
         else if (event.key === 'Enter') only(send)(event);

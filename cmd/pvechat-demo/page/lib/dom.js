@@ -19,6 +19,12 @@ export function h(tag, props, ...children) {
   return { tag, props: props ?? {}, children: texts(children.flat(Infinity)) };
 }
 
+// lazy describes an element by what it is made of: while nothing of that is
+// replaced, the element stays as it is, and make is not called.
+export function lazy(tag, props, of, make) {
+  return { tag, props, of, make };
+}
+
 function texts(children) {
   const out = [];
   for (const child of children) {
@@ -56,10 +62,15 @@ function patch(parent, wanted, arrived) {
       if (node.data !== w) node.data = w;
       return;
     }
-    patch(node, w.children, arrived);
+    const about = described.get(node);
+    if (w.of && same(w.of, about.of)) return;
+    patch(node, w.make ? texts([w.make()].flat(Infinity)) : w.children, arrived);
     dress(node, w); // after its children: a select's value needs its options
+    about.of = w.of;
   });
 }
+
+const same = (a, b) => a.length === b?.length && a.every((v, i) => v === b[i]);
 
 function nameOf(w) {
   return typeof w === 'string' ? '#' : `${w.tag} ${w.props.key ?? ''}`;
@@ -104,6 +115,13 @@ function set(node, name, value, was) {
     const v = value === true ? '' : String(value);
     if (node.getAttribute(name) !== v) node.setAttribute(name, v);
   }
+}
+
+// takeFocus gives the focus to el, unless the person is busy with what lies outside
+// of the client that el belongs to.
+export function takeFocus(el) {
+  const busy = document.activeElement;
+  if (busy === document.body || el.closest('[data-platform]')?.contains(busy)) el.focus();
 }
 
 // only handles an event here, and keeps it from whatever lies around.

@@ -10,7 +10,7 @@ const format = options => {
 export const clock = format({ hour: '2-digit', minute: '2-digit' });
 export const clockSeconds = format({ hour: '2-digit', minute: '2-digit', second: '2-digit' });
 const numeric = format({ day: '2-digit', month: '2-digit', year: 'numeric' });
-const short = format({ day: 'numeric', month: 'short' });
+export const short = format({ day: 'numeric', month: 'short' });
 const medium = format({ day: 'numeric', month: 'short', year: 'numeric' });
 export const long = format({ day: 'numeric', month: 'long', year: 'numeric' });
 const full = format({ weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' });

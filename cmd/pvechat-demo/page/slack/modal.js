@@ -1,11 +1,11 @@
 // Slack's modals, the Home tab and a control's own question.
 
-import { h, only } from '../lib/dom.js';
+import { h, only, takeFocus } from '../lib/dom.js';
 import { blocks } from './blocks.js';
 import { plain } from './mrkdwn.js';
 import { ViewSurface } from './surface.js';
 
-const focusFirst = el => (el.querySelector('input:not([type=radio]), textarea') ?? el.querySelector('[data-submit]') ?? el).focus();
+const focusFirst = el => takeFocus(el.querySelector('input:not([type=radio]), textarea') ?? el.querySelector('[data-submit]') ?? el);
 
 // modal draws the view on top of a person's stack.
 export function modal(client, view, below) {
@@ -53,7 +53,7 @@ export function question(client) {
   return h('div.s-scrim.s-above', { key: 'question' },
     h('div.s-modal.s-question', {
       role: 'alertdialog', 'aria-modal': 'true', 'aria-label': q.title.text, 'data-confirm': true,
-      mounted: el => el.querySelector('[data-no]').focus(),
+      mounted: el => takeFocus(el.querySelector('[data-no]')),
       onkeydown: event => { if (event.key === 'Escape') only(() => answer(false))(event); },
     },
     h('h2', null, plain(q.title)),

@@ -1,6 +1,6 @@
 // Slack's client, as it draws what the bot sent.
 
-import { h } from '../lib/dom.js';
+import { h, lazy } from '../lib/dom.js';
 import { Client, initials } from '../lib/client.js';
 import { composer, tries } from '../lib/composer.js';
 import { feed, moreBelow } from '../lib/feed.js';
@@ -95,7 +95,7 @@ export class Slack extends Client {
     return h('div.s-room', { key: channel.id },
       feed(this, channel.id, channel.messages.length, roots.length > 0
         ? roots.map((m, i) => this.#message(channel, m, roots[i - 1]))
-        : h('div.s-empty', null, h('b', null, channel.direct ? this.state.bot.name : `# ${channel.name}`), h('p', null, 'Nothing was said here yet. Type a command below.'))),
+        : h('div.s-empty', null, h('b', null, channel.direct ? this.state.bot.name : `# ${channel.name}`), h('p', null, 'Nothing was said here yet. Press one of the commands below, then Enter.'))),
       moreBelow(),
       notice(this, channel.id),
       tries(this, channel.id, this.page.tries),
@@ -120,17 +120,23 @@ export class Slack extends Client {
   }
 
   #message(channel, m, before, reply = false) {
-    const name = this.names[m.from] ?? this.state.bot.name;
-    const app = !this.names[m.from] || this.names[m.from] === this.state.bot.name;
+    const { name } = this.#author(m);
     const at = new Date(parseFloat(m.ts) * 1000);
     const newDay = !reply && (!before || !sameDay(at, new Date(parseFloat(before.ts) * 1000)));
-    const joins = !newDay && before && before.from === m.from && !m.ephemeral && !before.ephemeral && !hasReplies(before, channel)
+    const joins = !newDay && before && before.from === m.from && !m.ephemeral && !before.ephemeral && replies(before, channel).length === 0
       && m.ts - before.ts < TOGETHER;
     return [
       newDay && h('div.s-day', { key: `day ${m.ts}` }, h('span', null, day(at))),
-      h('article.s-message', {
+      lazy('article.s-message', {
         key: m.ts, 'data-message': m.ts, 'data-private': m.ephemeral, class: joins ? 'joins' : null, 'aria-label': `${name}, ${clock(at)}`,
-      },
+      }, [m, joins, this.version, ...(reply ? [] : replies(m, channel))], () => this.#inside(channel, m, joins, reply)),
+    ];
+  }
+
+  #inside(channel, m, joins, reply) {
+    const at = new Date(parseFloat(m.ts) * 1000);
+    const { name, app } = this.#author(m);
+    return [
       joins ? h('time.s-gutter', { title: moment(at) }, clock(at)) : this.#avatar(name, app),
       h('div.s-content', null,
         m.ephemeral && h('div.s-private', null, eye(), 'Only visible to you'),
@@ -138,13 +144,19 @@ export class Slack extends Client {
         m.blocks?.length > 0 ? blocks(m.blocks, new MessageSurface(this, channel.id, m)) : h('div.b-text', null, mrkdwn(m.text, this.names)),
         notice(this, m.ts),
         !reply && this.#thread(channel, m)),
-      this.page.payloadButton('slack', channel.id, m.ts)),
+      this.page.payloadButton('slack', channel.id, m.ts),
     ];
   }
 
+  #author(m) {
+    const bot = this.state.bot.name;
+    const name = this.names[m.from] ?? bot;
+    return { name, app: name === bot };
+  }
+
   #thread(channel, root) {
-    const replies = channel.messages.filter(m => isReply(m, channel) && m.thread_ts === root.ts);
-    if (replies.length === 0) return null;
+    const all = replies(root, channel);
+    if (all.length === 0) return null;
     const open = this.openThreads.has(root.ts);
     return h('div.s-thread', null,
       h('button.s-replies', {
@@ -153,8 +165,8 @@ export class Slack extends Client {
           if (!this.openThreads.delete(root.ts)) this.openThreads.add(root.ts);
           this.redraw();
         },
-      }, `${replies.length} ${replies.length === 1 ? 'reply' : 'replies'}`, h('span', null, open ? 'Hide thread' : 'View thread')),
-      open && replies.map((m, i) => this.#message(channel, m, replies[i - 1], true)));
+      }, `${all.length} ${all.length === 1 ? 'reply' : 'replies'}`, h('span', null, open ? 'Hide thread' : 'View thread')),
+      open && all.map((m, i) => this.#message(channel, m, all[i - 1], true)));
   }
 
   #avatar(name, app, size) {
@@ -163,7 +175,7 @@ export class Slack extends Client {
 }
 
 const isReply = (m, channel) => Boolean(m.thread_ts) && m.thread_ts !== m.ts && channel.messages.some(root => root.ts === m.thread_ts);
-const hasReplies = (m, channel) => channel.messages.some(r => r.thread_ts === m.ts && r.ts !== m.ts);
+const replies = (root, channel) => channel.messages.filter(m => m.thread_ts === root.ts && m.ts !== root.ts);
 
 const presence = on => h('span.presence', { class: on ? 'is-on' : null, role: 'img', 'aria-label': on ? 'The bot is connected' : 'The bot is not connected', title: on ? 'The bot is connected' : 'The bot is not connected' });
 

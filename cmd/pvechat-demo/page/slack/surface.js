@@ -83,7 +83,7 @@ export class ViewSurface extends Surface {
 
   type(block, e, value) {
     this.draft.set(block.block_id, value);
-    this.client.redraw();
+    this.client.page.redraw();
   }
 
   // values are what the server is told of the inputs.
