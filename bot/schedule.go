@@ -20,6 +20,32 @@ func (m multiples) Next(t time.Time) time.Time {
 
 var _ cron.Schedule = multiples(0)
 
+// Every does something at once, then on multiples of a period.
+type Every struct {
+	Period time.Duration
+	Do     func(ctx context.Context)
+}
+
+// Run blocks until ctx ends. A turn that is still under way when the next is
+// due is not started twice.
+func (e Every) Run(ctx context.Context) error {
+	var busy sync.Mutex
+	turn := func() {
+		if ctx.Err() != nil || !busy.TryLock() {
+			return
+		}
+		defer busy.Unlock()
+		e.Do(ctx)
+	}
+	turn()
+	c := cron.New(cron.WithLogger(cron.DiscardLogger))
+	c.Schedule(multiples(e.Period), cron.FuncJob(turn))
+	c.Start()
+	<-ctx.Done()
+	<-c.Stop().Done()
+	return nil
+}
+
 // Refresh asks the clusters and brings what changed to those who look.
 type Refresh struct {
 	Clusters []string
@@ -31,23 +57,7 @@ type Refresh struct {
 
 // Run refreshes at once, then on multiples of the period, until ctx ends. A
 // tick that is still running when the next is due is not started twice.
-func (r Refresh) Run(ctx context.Context) error {
-	var busy sync.Mutex
-	tick := func() {
-		if ctx.Err() != nil || !busy.TryLock() {
-			return
-		}
-		defer busy.Unlock()
-		r.tick(ctx)
-	}
-	tick()
-	c := cron.New(cron.WithLogger(cron.DiscardLogger))
-	c.Schedule(multiples(r.Every), cron.FuncJob(tick))
-	c.Start()
-	<-ctx.Done()
-	<-c.Stop().Done()
-	return nil
-}
+func (r Refresh) Run(ctx context.Context) error { return Every{r.Every, r.tick}.Run(ctx) }
 
 // patience is how long one cluster may take; a slow one does not hold up the
 // others' edits beyond it.

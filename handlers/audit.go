@@ -30,6 +30,23 @@ type Recorder interface {
 	Record(ctx context.Context, e Entry) error
 }
 
+// AuditPage asks for one page of the audit, newest first. What is zero does not
+// narrow it.
+type AuditPage struct {
+	Container inventory.ID
+	Person    string // an id, or a name in any case
+	Since     time.Time
+	Before    int64 // only entries with a smaller Seq
+	Limit     int
+}
+
+// AuditLog is where the audit is read, and where outcomes are added to it.
+type AuditLog interface {
+	AuditPage(ctx context.Context, p AuditPage) ([]Entry, error)
+	// RecordOnce appends the outcome of e.Job, unless it is there.
+	RecordOnce(ctx context.Context, e Entry) error
+}
+
 // Confirmation is a question that one person was asked about one container, or
 // about several. It is valid once, and for a short time.
 type Confirmation struct {

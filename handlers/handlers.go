@@ -48,6 +48,9 @@ type Deps struct {
 	// Platforms are where outcomes are told.
 	Platforms []chat.Platform
 
+	// Audit is read by admins, and gets the outcomes of jobs; nil: nowhere.
+	Audit AuditLog
+
 	// Ops is told of jobs that failed; nil: nobody is.
 	Ops func(ctx context.Context, j jobs.Job)
 }
@@ -72,6 +75,7 @@ func (h *Handlers) Routes() []Route {
 	routes = append(routes, h.lifecycleRoutes()...)
 	routes = append(routes, h.credentialsRoutes()...)
 	routes = append(routes, h.accessRoutes()...)
+	routes = append(routes, h.auditRoutes()...)
 	return append(routes, h.helpRoutes()...)
 }
 

@@ -92,7 +92,7 @@ func (w *world) build() {
 	})
 	h = handlers.New(handlers.Deps{
 		Log: log, Policy: rules, Inventory: w.inv, Clusters: map[string]handlers.Proxmox{"home": w.client}, Jobs: w.jobs, Live: keep,
-		Events: w.db, History: history, Confirmations: w.db, Every: 30 * time.Second, Now: time.Now, Platforms: []chat.Platform{w.chat},
+		Events: w.db, History: history, Confirmations: w.db, Every: 30 * time.Second, Now: time.Now, Platforms: []chat.Platform{w.chat}, Audit: w.db,
 	})
 	w.router, err = handlers.NewRouter(log, rules, w.db, w.inv, w.db, time.Now, h.Routes()...)
 	if err != nil {

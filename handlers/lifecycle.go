@@ -354,6 +354,9 @@ func (h *Handlers) Waiting(ctx context.Context, j jobs.Job) {
 // reached, else in a direct message. It is never told to anybody else. Failed
 // jobs are told to the ops channel too.
 func (h *Handlers) Told(ctx context.Context, j jobs.Job) error {
+	if err := h.auditOutcome(ctx, j); err != nil {
+		return err // once more later
+	}
 	if j.State == jobs.Superseded {
 		return nil
 	}

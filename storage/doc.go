@@ -12,8 +12,13 @@
 //     belongs to one process, so its clock is that process's.
 //   - A migration and its line in the ledger are committed together: a process
 //     that dies in between leaves both or neither.
+//   - The audit is append-only: the database refuses to change or delete a line.
+//     Lines are numbered without a gap, and each carries a code over itself and
+//     the line before it: with a key set one that only the key set makes, else a
+//     plain hash, which shows accidents, and hands that know nothing of it.
+//     Retention removes the oldest lines alone, and leaves a line that says so.
 //   - Neither migrating nor repairing loses a row. What happened (events, jobs,
-//     incidents, the audit) and the containers it happened to are never
+//     incidents) and the containers it happened to are never
 //     removed.
 //
 // A SQLite file is held by a lock on a second file beside it, "<path>.lock",

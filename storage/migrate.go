@@ -2,7 +2,6 @@ package storage
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -159,8 +158,7 @@ type sight struct {
 // see reads in one snapshot, so that another process which migrates meanwhile
 // is seen either before or after.
 func (db *DB) see(ctx context.Context) (s sight, err error) {
-	once := &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
-	err = db.bun.RunInTx(ctx, once, func(ctx context.Context, tx bun.Tx) error {
+	err = db.bun.RunInTx(ctx, snapshot, func(ctx context.Context, tx bun.Tx) error {
 		if s.version, err = db.engine.version(ctx, tx); err != nil {
 			return err
 		}

@@ -13,6 +13,8 @@ import (
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
+
+	"github.com/pvechat/pvechat/storage/seal"
 )
 
 //go:embed migrations schema
@@ -54,6 +56,7 @@ type DB struct {
 	files    fs.FS
 	lock     *fileLock // nil on PostgreSQL and when reading only
 	readOnly bool
+	keys     *seal.Keyset // for the audit; nil: its codes are plain hashes
 }
 
 // engine is what differs between the databases.
@@ -74,6 +77,8 @@ type engine interface {
 	// duplicate reports whether a statement failed because a row like it is
 	// there, which a concurrent writer may have put there meanwhile.
 	duplicate(err error) bool
+	// auditGuards are the triggers that the audit has.
+	auditGuards(ctx context.Context, db bun.IDB) ([]string, error)
 	// claimTick is [inventory.Store]'s ClaimTick.
 	claimTick(ctx context.Context, db *bun.DB, cluster string, period time.Duration) (bool, error)
 
@@ -176,6 +181,9 @@ func inChunks[T any](ctx context.Context, db *bun.DB, rows []T, write func(conte
 		return nil
 	})
 }
+
+// snapshot is a transaction that sees one moment.
+var snapshot = &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 
 // changed reports how many rows a statement changed.
 func changed(res sql.Result, err error) (int64, error) {

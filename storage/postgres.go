@@ -50,6 +50,11 @@ func (postgres) version(ctx context.Context, db bun.IDB) (v string, err error) {
 	return v, err
 }
 
+func (postgres) auditGuards(ctx context.Context, db bun.IDB) (names []string, err error) {
+	err = db.NewRaw("SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit'::regclass AND NOT tgisinternal AND tgenabled IN ('O', 'A')").Scan(ctx, &names)
+	return names, err
+}
+
 func (postgres) in(d time.Duration) bun.Safe {
 	return bun.Safe(fmt.Sprintf("now() + interval '%d microseconds'", d.Microseconds()))
 }

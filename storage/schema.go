@@ -284,6 +284,7 @@ func models() []any {
 		(*boardRow)(nil),
 		(*incidentRow)(nil),
 		(*auditRow)(nil),
+		(*auditHeadRow)(nil),
 		(*confirmationRow)(nil),
 		(*invocationRow)(nil),
 		(*sealedRow)(nil),

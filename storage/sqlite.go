@@ -82,6 +82,11 @@ func (sqlite) version(ctx context.Context, db bun.IDB) (v string, err error) {
 	return v, err
 }
 
+func (sqlite) auditGuards(ctx context.Context, db bun.IDB) (names []string, err error) {
+	err = db.NewRaw("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit'").Scan(ctx, &names)
+	return names, err
+}
+
 // in reckons with this process's clock: no other process writes the file, and
 // SQLite's own knows only milliseconds.
 func (sqlite) in(d time.Duration) bun.Safe {

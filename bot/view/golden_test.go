@@ -232,8 +232,12 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"replaced":           view.Replaced(),
 		"unnamed":            view.Unnamed("jelyfin", "show", nil, []*inventory.Container{jelly}),
 		"denied-outsider":    view.Denied(chat.Person{Platform: chat.Slack, ID: "U0EVE00001", Outsider: true}, access.NoRole, access.Operator, "p4w8c2"),
-		"rules-refused":      view.RulesRefused("the configuration has 1 problem(s):\n  config.yaml:12: access[1].role: there is no role \"king\"", "3f9a2c10", now),
-		"rules-taken":        view.RulesTaken(now.Add(-6*time.Minute), now),
+		"audit": view.Audit{Of: "jellyfin", ID: "t8v4b", More: true, Now: now, Lines: []view.AuditLine{
+			{Seq: 42, At: now, Who: "Ana", Key: "slack:U0ANA00001", Action: "start", Target: "jellyfin (CT 108 on home/pve3)", Outcome: "failed", Detail: "CT is locked (backup)", Request: "p4w8c2"},
+			{Seq: 41, At: now.Add(-time.Hour), Who: "<!channel> @everyone", Key: "discord:1000000000000000002", Action: "stop", Outcome: "denied", Request: "p4w8c1"},
+		}}.Message(),
+		"rules-refused": view.RulesRefused("the configuration has 1 problem(s):\n  config.yaml:12: access[1].role: there is no role \"king\"", "3f9a2c10", now),
+		"rules-taken":   view.RulesTaken(now.Add(-6*time.Minute), now),
 		"access": view.Rules{Version: "3f9a2c10", Page: 1, Space: space, Rules: []view.Rule{
 			{Number: 1, Rule: access.Rule{Role: access.AdminRole, Users: []string{"slack:U0ANA00001", "discord:1000000000000000001"}}, Holds: []access.Permission{access.View, access.Admin}},
 			{Number: 2, Rule: access.Rule{Role: "night", Groups: []string{"slack:S0NIGHT01"}, Scope: rules}, Holds: []access.Permission{access.View, access.Operate}},

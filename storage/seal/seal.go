@@ -125,6 +125,25 @@ func (k *Keyset) Open(at Cell, sealed []byte) (chat.Secret, error) {
 	return chat.NewSecret(string(value)), nil
 }
 
+// MAC returns a code over data, which nobody can make without this keyset. It
+// differs every time.
+func (k *Keyset) MAC(data []byte) ([]byte, error) {
+	code, err := k.aead.Encrypt(nil, data)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %w", err)
+	}
+	return code, nil
+}
+
+// CheckMAC returns [ErrWrongKey] unless code is what [Keyset.MAC] returned for
+// the same data, with this keyset or before it was rotated.
+func (k *Keyset) CheckMAC(data, code []byte) error {
+	if _, err := k.aead.Decrypt(code, data); err != nil {
+		return fmt.Errorf("seal: %w", ErrWrongKey)
+	}
+	return nil
+}
+
 // Format keeps the key out of every verb.
 func (*Keyset) Format(f fmt.State, _ rune) { fmt.Fprint(f, "[redacted]") }
 

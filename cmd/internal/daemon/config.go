@@ -44,6 +44,7 @@ type Config struct {
 	Channels   ChannelsConfig  `yaml:"channels"`
 	Roles      RolesConfig     `yaml:"roles"`
 	Access     []AccessConfig  `yaml:"access"`
+	Audit      AuditConfig     `yaml:"audit"`
 	Templates  string          `yaml:"templates_dir"`
 	HTTP       HTTPConfig      `yaml:"http"`
 }
@@ -143,6 +144,11 @@ type Who struct {
 	Users  []string `yaml:"users"`
 	Groups []string `yaml:"groups"`
 	Roles  []string `yaml:"roles"`
+}
+
+// AuditConfig is how long the audit is kept.
+type AuditConfig struct {
+	KeepDays int `yaml:"keep_days"` // 0: for ever
 }
 
 // HTTPConfig is where health and metrics are served.
@@ -369,6 +375,9 @@ func (c *checker) check(cfg *Config) {
 				c.wrong(p.text, p.path...)
 			}
 		}
+	}
+	if cfg.Audit.KeepDays < 0 {
+		c.wrong("audit.keep_days: it must be 0 or more", "audit", "keep_days")
 	}
 	if cfg.HTTP.Listen != "" {
 		if _, _, err := net.SplitHostPort(cfg.HTTP.Listen); err != nil {

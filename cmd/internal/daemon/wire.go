@@ -125,7 +125,17 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := db.Check(ctx, d.cfg.AutoMigrate()); err != nil {
 		return err
 	}
-	if err := d.openKeys(ctx, db); err != nil {
+	keys, err := Keys(d.cfg)
+	if err != nil {
+		return err
+	}
+	if keys != nil {
+		if err := keys.Verify(ctx, db); err != nil {
+			return err
+		}
+		db.UseKeys(keys)
+	}
+	if err := db.Record(ctx, handlers.Entry{At: time.Now(), Person: "pvechat", Action: "pvechat:started", Outcome: "ok", Detail: "access rules " + d.rules.Rules().Version()}); err != nil {
 		return err
 	}
 	b, err := d.assemble(db)
@@ -135,16 +145,12 @@ func (d *Daemon) Run(ctx context.Context) error {
 	return b.Run(ctx)
 }
 
-// openKeys proves that the key set opens what the database holds.
-func (d *Daemon) openKeys(ctx context.Context, db *storage.DB) error {
-	if d.cfg.KeysetFile == "" {
-		return nil
+// Keys reads the configured key set; nil where there is none.
+func Keys(cfg Config) (*seal.Keyset, error) {
+	if cfg.KeysetFile == "" {
+		return nil, nil
 	}
-	keys, err := seal.OpenFile(d.cfg.KeysetFile)
-	if err != nil {
-		return err
-	}
-	return keys.Verify(ctx, db)
+	return seal.OpenFile(cfg.KeysetFile)
 }
 
 func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
@@ -186,7 +192,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 	})
 	h = handlers.New(handlers.Deps{
 		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: d.guests, Jobs: runner, Live: keep, Events: db, History: history,
-		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed,
+		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed, Audit: db,
 	})
 	router, err := handlers.NewRouter(d.log, d.rules, db, inv, db, time.Now, h.Routes()...)
 	if err != nil {
@@ -236,9 +242,26 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 			"rules":  bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
 			"jobs":   runner,
 			"boards": keep,
+			"audit":  bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
 			"http":   bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, inv), Metrics: d.metrics, Log: d.log},
 		},
 	}, nil
+}
+
+// prune removes lines of the audit that are older than they are to be kept.
+func (d *Daemon) prune(ctx context.Context, db *storage.DB) {
+	days := d.cfg.Audit.KeepDays
+	if days == 0 {
+		return
+	}
+	now := time.Now()
+	n, err := db.PruneAudit(ctx, now.AddDate(0, 0, -days), now)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		d.log.ErrorContext(ctx, "remove old lines of the audit", "err", err)
+	case n > 0:
+		d.log.InfoContext(ctx, "old lines of the audit removed", "lines", n, "older_than_days", days)
+	}
 }
 
 func sources(clients []*proxmox.Client) []inventory.Source {
