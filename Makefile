@@ -2,7 +2,7 @@
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
-.PHONY: build test race lint check golden
+.PHONY: build test race lint check golden demo screenshots
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
@@ -22,3 +22,10 @@ check: build lint test race
 
 golden:
 	go test ./bot/view -update
+
+demo:
+	go run ./cmd/pvechat-demo
+
+# Needs Chromium, and a font with emoji (Debian: fonts-noto-color-emoji).
+screenshots:
+	PVECHAT_REQUIRE=chromium go test -count=1 ./cmd/pvechat-demo -run 'InABrowser|OnOnePage' -args -screenshots $(CURDIR)/docs/screenshots

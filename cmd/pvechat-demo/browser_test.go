@@ -121,6 +121,9 @@ func newBrowser(t *testing.T, d *demo, platform string, s size) *browser {
 
 func chromium(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("a browser takes its time; without -short it is opened")
+	}
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "headless-shell"} {
 		if path, err := exec.LookPath(name); err == nil {
 			return path

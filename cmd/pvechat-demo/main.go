@@ -94,7 +94,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 
 // serve runs everything until ctx ends, and cleans up.
 func serve(ctx context.Context, cli CLI, ln net.Listener, stdout, stderr io.Writer) (err error) {
-	defer ln.Close()
+	defer func() { _ = ln.Close() }() // the server has closed it already, if it ran
 	level := "warn"
 	if cli.Verbose {
 		level = "info"
