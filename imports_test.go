@@ -32,6 +32,8 @@ var allowed = []struct {
 	{"bot/view", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "bot/services", "proxmox", "proxmox/guest"}},
 	{"bot/live", []string{"bot/chat"}},
 	{"bot/graph", []string{"proxmox"}},
+	{"bot/yamlfile", nil},
+	{"bot/templates", []string{"bot/yamlfile"}},
 	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
 	{"handlers", []string{"bot/chat", "bot/access", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
 	{"bot", []string{"bot/chat", "bot/view", "proxmox"}},
