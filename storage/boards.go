@@ -109,6 +109,21 @@ func (db *DB) TouchBoard(ctx context.Context, b live.Board) (bool, error) {
 	return n == 1, nil
 }
 
+// MoveBoard makes b the board of its channel, unless the one there is not that
+// message any more.
+func (db *DB) MoveBoard(ctx context.Context, message string, b live.Board) (bool, error) {
+	row := rowOfBoard(b)
+	n, err := changed(db.bun.NewUpdate().Model(&row).
+		Column("message", "digest", "changed_at", "edited_at").
+		WherePK().
+		Where("message = ?", text(message)).
+		Exec(ctx))
+	if err != nil {
+		return false, fmt.Errorf("storage: moving a board: %w", err)
+	}
+	return n == 1, nil
+}
+
 // DropBoard forgets a channel's board if it is that message.
 func (db *DB) DropBoard(ctx context.Context, platform chat.PlatformName, channel, message string) error {
 	_, err := db.bun.NewDelete().Model((*boardRow)(nil)).

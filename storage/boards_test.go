@@ -129,3 +129,32 @@ func TestOfManyNewBoardsEachGetsTheOneBefore(t *testing.T) {
 		}
 	})
 }
+
+func TestABoardMovesToANewMessageOnce(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		_, _, err := db.PutBoard(ctx, board)
+		must(t, err)
+		var wg sync.WaitGroup
+		moved := make([]bool, 8)
+		for i := range moved { // as many processes
+			wg.Go(func() {
+				b := board
+				b.Message, b.Filter = fmt.Sprint("new ", i), "stale"
+				ok, err := db.MoveBoard(ctx, board.Message, b)
+				if err != nil {
+					t.Error(err)
+				}
+				moved[i] = ok
+			})
+		}
+		wg.Wait()
+		first := slices.Index(moved, true)
+		if first < 0 || slices.Contains(moved[first+1:], true) {
+			t.Fatalf("moved: %v", moved)
+		}
+		want := board
+		want.Message = fmt.Sprint("new ", first)
+		wantBoards(t, db, want)
+	})
+}

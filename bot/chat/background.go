@@ -5,7 +5,7 @@ import "context"
 type backgroundKey struct{}
 
 // InBackground marks what is done with ctx as something that nobody waits for,
-// such as the edits that keep boards fresh. Platforms leave a fifth of what they
+// such as the edits that keep the figures of boards fresh. Platforms leave a fifth of what they
 // may do in a time free of it, for people and the outcomes that they wait for:
 // where the rest is used up, they return a *[RateLimitedError].
 func InBackground(ctx context.Context) context.Context {

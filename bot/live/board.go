@@ -19,6 +19,11 @@ type Board struct {
 	CreatedBy string    // chat.Person.Key
 }
 
+// ref is where the board can be reached.
+func (b Board) ref() chat.Ref {
+	return chat.Ref{Platform: b.Platform, Kind: chat.MessageRef, Channel: b.Channel, ID: b.Message}
+}
+
 // Store keeps boards.
 type Store interface {
 	Boards(ctx context.Context) ([]Board, error)
@@ -28,6 +33,9 @@ type Store interface {
 	// TouchBoard notes an edit; false when the channel's board is another
 	// message by now.
 	TouchBoard(ctx context.Context, b Board) (bool, error)
+	// MoveBoard makes b the board of its channel in place of the one with that
+	// message; false when it is another by now.
+	MoveBoard(ctx context.Context, message string, b Board) (bool, error)
 	// DropBoard forgets the board if it is still that message.
 	DropBoard(ctx context.Context, platform chat.PlatformName, channel, message string) error
 }

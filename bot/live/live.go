@@ -3,6 +3,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -10,7 +11,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,16 +55,18 @@ type platform struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	tick    bool // a tick is due: confirm, and refresh panels
-	pause   time.Time
+	tick    bool // a tick is due: refresh panels
 	panels  map[string]*panel
 	serials uint64
+
+	discards []chat.Ref // boards that should be gone
 }
 
 type panel struct {
 	ref    chat.Ref
 	render Panel
 	serial uint64 // order of opening
+	turn   uint64 // order of the last edits: that of opening, until there was one
 }
 
 // New makes a Live. It does no I/O.
@@ -127,7 +132,7 @@ func (l *Live) Open(ref chat.Ref, render Panel) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.serials++
-	p.panels[ref.ID] = &panel{ref: ref, render: render, serial: p.serials}
+	p.panels[ref.ID] = &panel{ref: ref, render: render, serial: p.serials, turn: p.serials}
 	if len(p.panels) > mostPanels {
 		oldest := ref.ID
 		for id, q := range p.panels {
@@ -172,10 +177,7 @@ func (l *Live) Post(ctx context.Context, ref chat.Ref, filter, look, by string) 
 	if err != nil || !existed || before.Message == b.Message {
 		return err
 	}
-	old := chat.Ref{Platform: before.Platform, Kind: chat.MessageRef, Channel: before.Channel, ID: before.Message}
-	if err := p.Delete(ctx, old); err != nil && !errors.Is(err, chat.ErrGone) {
-		l.cfg.Log.WarnContext(ctx, "the board that was replaced could not be deleted", "board", old, "err", err)
-	}
+	l.discard(ctx, p, before.ref())
 	return nil
 }
 
@@ -197,31 +199,30 @@ func (l *Live) Remove(ctx context.Context, name chat.PlatformName, channel strin
 		if err := l.cfg.Store.DropBoard(ctx, name, channel, b.Message); err != nil {
 			return false, err
 		}
-		ref := chat.Ref{Platform: name, Kind: chat.MessageRef, Channel: channel, ID: b.Message}
-		if err := p.Delete(ctx, ref); err != nil && !errors.Is(err, chat.ErrGone) {
-			l.cfg.Log.WarnContext(ctx, "the board that was taken away could not be deleted", "board", ref, "err", err)
-		}
+		l.discard(ctx, p, b.ref())
 		return true, nil
 	}
 	return false, nil
 }
 
-// pass edits whatever is due on one platform.
+// pass edits whatever is due on one platform. Where that is more than the
+// platform takes, what changed its state goes first, then what has waited
+// longest; the rest has its turn in the next pass, with the state that is the
+// newest then.
 func (l *Live) pass(ctx context.Context, p *platform) {
 	p.mu.Lock()
-	tick, paused := p.tick, l.cfg.Now().Before(p.pause)
-	if !paused {
-		p.tick = false
-	}
+	tick := p.tick
+	p.tick = false
 	var open []*panel
 	if tick {
-		for _, q := range p.panels {
-			open = append(open, q)
-		}
+		open = slices.Collect(maps.Values(p.panels))
+		slices.SortFunc(open, func(a, b *panel) int { return cmp.Compare(a.turn, b.turn) })
 	}
+	discards := p.discards
+	p.discards = nil
 	p.mu.Unlock()
-	if paused {
-		return // the next tick takes the newest state
+	for _, at := range discards {
+		l.discard(ctx, p, at)
 	}
 	boards, err := l.cfg.Store.Boards(ctx)
 	if err != nil {
@@ -230,13 +231,11 @@ func (l *Live) pass(ctx context.Context, p *platform) {
 		}
 		return
 	}
-	seen := map[string]string{} // digests by filter: each distinct view is rendered once
-	for _, b := range boards {
-		if b.Platform == p.Name() && ctx.Err() == nil {
-			l.board(ctx, p, b, seen)
+	for _, e := range l.due(p, boards) {
+		if ctx.Err() == nil {
+			l.board(ctx, p, e)
 		}
 	}
-	slices.SortFunc(open, func(a, b *panel) int { return int(a.serial) - int(b.serial) })
 	for _, q := range open {
 		if ctx.Err() == nil {
 			l.panel(ctx, p, q)
@@ -244,49 +243,108 @@ func (l *Live) pass(ctx context.Context, p *platform) {
 	}
 }
 
-func (l *Live) board(ctx context.Context, p *platform, b Board, seen map[string]string) {
-	now := l.cfg.Now()
-	look, ok := seen[b.Filter]
-	if !ok {
-		look = l.look(p, b.Filter)
-		seen[b.Filter] = look
-	}
-	var confirmed time.Time
-	switch {
-	case look != b.Digest:
-		b.Digest, b.ChangedAt = look, now
-	case now.Sub(b.EditedAt) >= confirmEvery:
-		confirmed = now
-	default:
-		return
-	}
-	b.EditedAt = now
-	ref := chat.Ref{Platform: b.Platform, Kind: chat.MessageRef, Channel: b.Channel, ID: b.Message}
-	m := l.cfg.View(b.Filter, p.Space(), b.ChangedAt, confirmed)
-	err := p.Update(ctx, ref, m)
-	if errors.Is(err, chat.ErrGone) {
-		err = l.repost(ctx, p, b, m)
-	} else if err == nil {
-		_, err = l.cfg.Store.TouchBoard(ctx, b)
-	}
-	l.judge(ctx, p, ref, err)
+// edit is a board that is due.
+type edit struct {
+	Board             // as it is going to be stored
+	was     Board     // as it is
+	news    bool      // it changed the state of something, not only figures
+	confirm time.Time // when nothing changed, and it is confirmed; else zero
 }
 
-// repost posts a board anew when its message cannot be edited any more though
-// the channel is still there; a message that a person deleted stays deleted.
-func (l *Live) repost(ctx context.Context, p *platform, b Board, m chat.Message) error {
-	ref := chat.Ref{Platform: b.Platform, Kind: chat.MessageRef, Channel: b.Channel, ID: b.Message}
-	if err := p.Delete(ctx, ref); err != nil {
-		l.cfg.Log.InfoContext(ctx, "a board is gone; it is not kept any more", "board", ref)
-		return l.cfg.Store.DropBoard(ctx, b.Platform, b.Channel, b.Message)
+// due are the boards to edit, in the order of their turns. Each distinct view is
+// rendered once.
+func (l *Live) due(p *platform, boards []Board) []edit {
+	var list []edit
+	seen := map[string]string{} // looks by filter
+	for _, b := range boards {
+		if b.Platform != p.Name() {
+			continue
+		}
+		look, ok := seen[b.Filter]
+		if !ok {
+			look = l.look(p, b.Filter)
+			seen[b.Filter] = look
+		}
+		now := l.cfg.Now()
+		e := edit{Board: b, was: b}
+		e.EditedAt = now
+		switch {
+		case look != b.Digest:
+			e.Digest, e.ChangedAt, e.news = look, now, state(look) != state(b.Digest)
+		case now.Sub(b.EditedAt) >= confirmEvery:
+			e.confirm = now
+		default:
+			continue
+		}
+		list = append(list, e)
 	}
-	fresh, err := p.Post(ctx, chat.Target{Channel: b.Channel}, m)
+	slices.SortStableFunc(list, func(a, b edit) int {
+		if a.news != b.news {
+			if a.news {
+				return -1
+			}
+			return 1
+		}
+		return a.was.EditedAt.Compare(b.was.EditedAt)
+	})
+	return list
+}
+
+func (l *Live) board(ctx context.Context, p *platform, e edit) {
+	ref := e.ref()
+	m := l.cfg.View(e.Filter, p.Space(), e.ChangedAt, e.confirm)
+	updating := ctx
+	if !e.news {
+		updating = chat.InBackground(ctx)
+	}
+	err := p.Update(updating, ref, m)
+	var limited *chat.RateLimitedError
+	switch {
+	case err == nil:
+		_, err = l.cfg.Store.TouchBoard(ctx, e.Board)
+	case errors.Is(err, chat.ErrFrozen):
+		err = l.renew(ctx, p, e, m)
+	case errors.Is(err, chat.ErrGone), errors.Is(err, chat.ErrForbidden):
+		l.cfg.Log.InfoContext(ctx, "a board is gone, or out of reach; it is not kept any more", "board", ref, "err", err)
+		err = l.cfg.Store.DropBoard(ctx, e.Platform, e.Channel, e.Message)
+	}
+	if err != nil && ctx.Err() == nil && !errors.As(err, &limited) {
+		l.cfg.Log.WarnContext(ctx, "a board was not edited", "board", ref, "err", err)
+	}
+}
+
+// renew puts a board whose message can be edited no more into the channel anew.
+// The old one is deleted last: whatever fails before, there is a board, and the
+// next pass tries again.
+func (l *Live) renew(ctx context.Context, p *platform, e edit, m chat.Message) error {
+	fresh, err := p.Post(ctx, chat.Target{Channel: e.Channel}, m)
 	if err != nil {
 		return err
 	}
-	b.Message = fresh.ID
-	_, _, err = l.cfg.Store.PutBoard(ctx, b)
+	discard := fresh
+	e.Message = fresh.ID
+	moved, err := l.cfg.Store.MoveBoard(ctx, e.was.Message, e.Board)
+	if moved {
+		discard = e.was.ref()
+	}
+	// Without moved another process was first, or the database is away.
+	l.discard(ctx, p, discard)
 	return err
+}
+
+// discard deletes a board that is not kept any more. What cannot be deleted now
+// is tried again at the next pass.
+func (l *Live) discard(ctx context.Context, p *platform, at chat.Ref) {
+	err := p.Delete(ctx, at)
+	if err == nil || errors.Is(err, chat.ErrGone) {
+		return
+	}
+	l.cfg.Log.WarnContext(ctx, "a board could not be deleted", "board", at, "err", err)
+	if !errors.Is(err, chat.ErrForbidden) {
+		p.mu.Lock()
+		p.discards = append(p.discards, at)
+		p.mu.Unlock()
+	}
 }
 
 func (l *Live) panel(ctx context.Context, p *platform, q *panel) {
@@ -306,12 +364,20 @@ func (l *Live) panel(ctx context.Context, p *platform, q *panel) {
 	if !current {
 		return // it shows something else by now
 	}
-	err := p.Update(ctx, q.ref, s)
-	if errors.Is(err, chat.ErrGone) || errors.Is(err, chat.ErrForbidden) {
+	err := p.Update(chat.InBackground(ctx), q.ref, s)
+	var limited *chat.RateLimitedError
+	switch {
+	case errors.As(err, &limited):
+		return // the next tick takes the newest state, and this one first
+	case errors.Is(err, chat.ErrGone), errors.Is(err, chat.ErrForbidden):
 		l.drop(p, q)
-		return
+	case err != nil && ctx.Err() == nil:
+		l.cfg.Log.WarnContext(ctx, "a panel was not edited", "panel", q.ref, "err", err)
 	}
-	l.judge(ctx, p, q.ref, err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serials++
+	q.turn = p.serials
 }
 
 func (l *Live) drop(p *platform, q *panel) {
@@ -322,35 +388,26 @@ func (l *Live) drop(p *platform, q *panel) {
 	}
 }
 
-// judge takes a pause where the platform wants one, and logs the rest.
-func (l *Live) judge(ctx context.Context, p *platform, ref chat.Ref, err error) {
-	var limited *chat.RateLimitedError
-	switch {
-	case err == nil, ctx.Err() != nil:
-	case errors.As(err, &limited):
-		p.mu.Lock()
-		p.pause = l.cfg.Now().Add(limited.RetryAfter)
-		p.tick = true
-		p.mu.Unlock()
-	case errors.Is(err, chat.ErrForbidden):
-		l.cfg.Log.WarnContext(ctx, "a board may not be edited; it is not kept any more", "board", ref)
-		if err := l.cfg.Store.DropBoard(ctx, ref.Platform, ref.Channel, ref.ID); err != nil {
-			l.cfg.Log.ErrorContext(ctx, "forget a board", "err", err)
+// digest tells whether two messages look the same, and its state whether they
+// show the same things in the same states.
+func digest(m chat.Message) string {
+	all, states := fnv.New128a(), fnv.New64a()
+	whole, part := json.NewEncoder(all), json.NewEncoder(states)
+	for _, b := range m.Blocks { // encoding cannot fail: blocks are plain data
+		_ = whole.Encode([2]any{fmt.Sprintf("%T", b), b})
+		if r, ok := b.(chat.Row); ok {
+			_ = part.Encode([3]string{r.Name, r.Mark, r.Word})
 		}
-	default:
-		l.cfg.Log.WarnContext(ctx, "an edit did not work", "surface", ref, "err", err)
 	}
+	_ = whole.Encode(m.Tone)
+	_ = part.Encode(m.Tone)
+	return hex.EncodeToString(states.Sum(nil)) + "." + hex.EncodeToString(all.Sum(nil))
 }
 
-// digest tells whether two messages look the same.
-func digest(m chat.Message) string {
-	h := fnv.New128a()
-	enc := json.NewEncoder(h)
-	for _, b := range m.Blocks {
-		_ = enc.Encode([2]any{fmt.Sprintf("%T", b), b}) // cannot fail: blocks are plain data
-	}
-	_ = enc.Encode(m.Tone)
-	return hex.EncodeToString(h.Sum(nil))
+// state is the part of a digest that figures do not change.
+func state(digest string) string {
+	part, _, _ := strings.Cut(digest, ".")
+	return part
 }
 
 // look is the digest of a board without the times of its footer.

@@ -16,7 +16,11 @@ import (
 type Limit struct {
 	Calls int
 	In    time.Duration
-	Kept  int // of Calls, that [chat.InBackground] leaves free
+
+	// Kept is how many of Calls are never made by [chat.InBackground], which gets
+	// half of the others in half of the time, so that a burst does not leave it
+	// without any for long.
+	Kept int
 }
 
 // A Pacer counts calls under keys. Its zero value is ready.
@@ -26,7 +30,8 @@ type Pacer struct {
 }
 
 type record struct {
-	turns []time.Time // of late and to come, in order
+	turns turns
+	spare turns // those of them that nobody waits for
 
 	paused bool      // until a call was answered again
 	pause  time.Time // before that no call begins
@@ -41,12 +46,10 @@ const probe = time.Second
 // than patience, it returns a *[chat.RateLimitedError] at once, and the call
 // does not count. Other errors are those of ctx.
 func (p *Pacer) Wait(ctx context.Context, key string, l Limit, patience time.Duration) error {
-	if chat.Background(ctx) {
-		l.Calls -= l.Kept
-	}
+	background := chat.Background(ctx)
 	for {
 		now := time.Now()
-		turn, pauses, err := p.turn(now, key, l, patience)
+		turn, pauses, err := p.turn(now, key, l, background, patience)
 		if err != nil {
 			return err
 		}
@@ -95,7 +98,7 @@ func (p *Pacer) Pauses(key string) int {
 }
 
 // turn reserves the first turn within l.
-func (p *Pacer) turn(now time.Time, key string, l Limit, patience time.Duration) (turn time.Time, pauses int, err error) {
+func (p *Pacer) turn(now time.Time, key string, l Limit, background bool, patience time.Duration) (turn time.Time, pauses int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if l.In == 0 && p.keys[key] == nil {
@@ -106,24 +109,44 @@ func (p *Pacer) turn(now time.Time, key string, l Limit, patience time.Duration)
 		turn = r.pause
 	}
 	if l.In > 0 {
-		r.turns = slices.DeleteFunc(r.turns, func(t time.Time) bool { return now.Sub(t) >= l.In })
-		if n := len(r.turns); n >= l.Calls {
-			if free := r.turns[n-l.Calls].Add(l.In); free.After(turn) {
-				turn = free
-			}
+		turn = r.turns.next(now, turn, l.Calls, l.In)
+		if background {
+			turn = r.spare.next(now, turn, (l.Calls-l.Kept+1)/2, l.In/2)
 		}
 	}
 	if wait := turn.Sub(now); wait > patience {
 		return turn, 0, &chat.RateLimitedError{RetryAfter: wait}
 	}
 	if l.In > 0 {
-		at, _ := slices.BinarySearchFunc(r.turns, turn, time.Time.Compare)
-		r.turns = slices.Insert(r.turns, at, turn)
+		r.turns.add(turn)
+		if background {
+			r.spare.add(turn)
+		}
 	}
 	if r.paused {
 		r.pause = turn.Add(probe)
 	}
 	return turn, r.pauses, nil
+}
+
+// turns are of late and to come, in order.
+type turns []time.Time
+
+// next is the first turn, not before earliest, with fewer than most others in
+// the span before it and after it. It forgets those that do not matter any more.
+func (t *turns) next(now, earliest time.Time, most int, span time.Duration) time.Time {
+	*t = slices.DeleteFunc(*t, func(old time.Time) bool { return now.Sub(old) >= span })
+	if n := len(*t); n >= most {
+		if free := (*t)[n-most].Add(span); free.After(earliest) {
+			return free
+		}
+	}
+	return earliest
+}
+
+func (t *turns) add(turn time.Time) {
+	at, _ := slices.BinarySearchFunc(*t, turn, time.Time.Compare)
+	*t = slices.Insert(*t, at, turn)
 }
 
 const (
