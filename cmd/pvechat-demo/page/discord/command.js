@@ -52,8 +52,8 @@ export function read(text, commands) {
 // split cuts a line into words: {name, text, source}, where name is what stands
 // before a colon. Quotes keep blanks.
 function split(line) {
-  return [...line.matchAll(/(?:([\w-]+):)?(?:"([^"]*)"?|(\S+))|([\w-]+):/g)].map(([all, name, quoted, bare, empty]) => ({
-    name: name ?? empty, text: quoted ?? bare ?? '', source: name || empty ? all : quoted ?? bare ?? '',
+  return [...line.matchAll(/([\w-]+):(?=\s|$)|(?:([\w-]+):)?(?:"([^"]*)"?|(\S+))/g)].map(([all, empty, name, quoted, bare]) => ({
+    name: name ?? empty, text: quoted ?? bare ?? '', source: name || empty ? all : quoted ?? bare,
   }));
 }
 
