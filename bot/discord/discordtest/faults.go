@@ -145,10 +145,14 @@ func (s *Server) fault(change func(*faults)) {
 	change(&s.faults)
 }
 
-// CloseGateway closes every gateway connection with a code.
+// CloseGateway closes every gateway connection with a code. After 1000, 1001,
+// 4007 and 4009 no session can be resumed.
 func (s *Server) CloseGateway(code int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if slices.Contains([]int{1000, 1001, 4007, 4009}, code) {
+		clear(s.gateway.sessions)
+	}
 	for c := range s.gateway.conns {
 		c.push(closeFrame{code, "Closed."})
 	}
@@ -169,6 +173,6 @@ func (s *Server) Redeliver() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.last != nil {
-		s.dispatch("INTERACTION_CREATE", 0, s.last)
+		s.dispatch("INTERACTION_CREATE", s.last)
 	}
 }

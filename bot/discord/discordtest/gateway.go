@@ -31,6 +31,9 @@ const (
 	closeSessionTimeout = 4009
 )
 
+// maxFrame is how many bytes a client may send at once.
+const maxFrame = 4096
+
 // identifiesADay is how many sessions a bot may begin in 24 hours; above it
 // Discord resets its token.
 const identifiesADay = 1000
@@ -125,11 +128,14 @@ func (s *Server) serveGateway(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
 		c.write(s.opts.HeartbeatEvery)
 	}()
-	s.read(c)
+	err = s.read(c)
 	s.mu.Lock()
 	delete(s.gateway.conns, c)
 	if c.session != nil && c.session.conn == c {
 		c.session.conn = nil
+		if websocket.IsCloseError(err, websocket.CloseNormalClosure, websocket.CloseGoingAway) {
+			delete(s.gateway.sessions, c.session.id) // who leaves in order does not come back
+		}
 	}
 	c.push(closeFrame{})
 	s.changed()
@@ -169,18 +175,25 @@ func (c *gatewayConn) write(every time.Duration) {
 	}
 }
 
-func (s *Server) read(c *gatewayConn) {
+// read takes frames until the connection ends, and says why it did.
+func (s *Server) read(c *gatewayConn) error {
+	c.ws.SetReadLimit(1 << 20)
 	for {
-		_ = c.ws.SetReadDeadline(time.Now().Add(2*s.opts.HeartbeatEvery + 5*time.Second))
+		_ = c.ws.SetReadDeadline(time.Now().Add(2*s.opts.HeartbeatEvery + min(s.opts.HeartbeatEvery, 5*time.Second)))
+		_, raw, err := c.ws.ReadMessage()
+		if err != nil {
+			return err
+		}
 		var in struct {
 			Op int             `json:"op"`
 			D  json.RawMessage `json:"d"`
 		}
-		if err := c.ws.ReadJSON(&in); err != nil {
-			return
-		}
 		s.mu.Lock()
-		s.received(c, in.Op, in.D)
+		if len(raw) > maxFrame || json.Unmarshal(raw, &in) != nil {
+			c.push(closeFrame{closeDecodeError, "Error while decoding payload."})
+		} else {
+			s.received(c, in.Op, in.D)
+		}
 		s.changed()
 		s.mu.Unlock()
 	}
@@ -233,6 +246,11 @@ func (s *Server) identify(c *gatewayConn, d json.RawMessage) {
 	case s.tokenReset || in.Token != "Bot "+s.opts.BotToken && in.Token != s.opts.BotToken:
 		c.push(closeFrame{closeBadToken, "Authentication failed."})
 	default:
+		for id, old := range s.gateway.sessions {
+			if old.conn == nil {
+				delete(s.gateway.sessions, id) // the bot began anew
+			}
+		}
 		c.session = &session{id: fmt.Sprintf("session-%s", s.newID()), conn: c}
 		s.gateway.sessions[c.session.id] = c.session
 		s.deliver(c.session, "READY", object{
@@ -259,6 +277,10 @@ func (s *Server) resume(c *gatewayConn, d json.RawMessage) {
 		c.push(closeFrame{closeDecodeError, "Error while decoding payload."})
 		return
 	}
+	if s.tokenReset || in.Token != "Bot "+s.opts.BotToken && in.Token != s.opts.BotToken {
+		c.push(closeFrame{closeBadToken, "Authentication failed."})
+		return
+	}
 	ses := s.gateway.sessions[in.SessionID]
 	if ses == nil || in.Seq > ses.seq {
 		c.push(frame(opInvalidSession, false))
@@ -282,12 +304,10 @@ func (s *Server) deliver(ses *session, event string, d any) {
 	}
 }
 
-// dispatch sends an event to every session: a bot without shards has one.
-// s.mu is held.
-func (s *Server) dispatch(event string, _ int, d any) {
-	for c := range s.gateway.conns {
-		if c.session != nil {
-			s.deliver(c.session, event, d)
-		}
+// dispatch sends an event to every session, also to one that may be resumed: a
+// bot without shards has one. s.mu is held.
+func (s *Server) dispatch(event string, d any) {
+	for _, ses := range s.gateway.sessions {
+		s.deliver(ses, event, d)
 	}
 }

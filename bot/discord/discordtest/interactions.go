@@ -74,7 +74,12 @@ func (s *Server) send(it *interaction, data object) {
 		s.fail(it)
 	})
 	s.last = s.interactionObject(it, data)
-	s.dispatch("INTERACTION_CREATE", 0, s.last)
+	if to := s.endpoint; to != "" {
+		payload := mustMarshal(s.last)
+		s.busy.Go(func() { s.deliverTo(to, it, payload) })
+	} else {
+		s.dispatch("INTERACTION_CREATE", s.last)
+	}
 	s.changed()
 }
 

@@ -139,7 +139,6 @@ func (s *Server) newRoutes() *http.ServeMux {
 	} {
 		method, path, _ := strings.Cut(r.pattern, " ")
 		mux.HandleFunc(method+" "+apiRoot+path, func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, r) })
-		s.known = append(s.known, r.pattern)
 	}
 	mux.HandleFunc("GET /ws/", s.serveGateway)
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, route{open: true}) })

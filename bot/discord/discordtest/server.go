@@ -71,7 +71,6 @@ type Server struct {
 
 	http   *http.Server
 	routes *http.ServeMux
-	known  []string // the routes' patterns, for the faults' checks
 	host   string
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
