@@ -32,6 +32,7 @@ var allowed = []struct {
 	{"bot/view", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "bot/services", "proxmox", "proxmox/guest"}},
 	{"bot/live", []string{"bot/chat"}},
 	{"bot/graph", []string{"proxmox"}},
+	{"bot/catalog", []string{"bot/inventory", "proxmox"}},
 	{"bot/yamlfile", nil},
 	{"bot/templates", []string{"bot/yamlfile"}},
 	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},

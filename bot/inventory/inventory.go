@@ -203,6 +203,7 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 	rep.Healed = cs.Err != nil
 	moved := rep.First || rep.Healed // containers came, went, or changed state or name
 	online := cs.takeNodes(res.Nodes, now, rep)
+	cs.Storages = res.Storages
 
 	save := cs.dropDestroyed(doubts.destroyed, now, rep)
 	answered := make(map[int]struct{}, len(res.Containers))
@@ -282,6 +283,9 @@ func (cs *clusterState) takeNodes(nodes []proxmox.Node, now time.Time, rep *Repo
 			rep.Nodes = append(rep.Nodes, NodeChange{cs.Name, n.Name, up})
 			rep.Looks = true
 		}
+	}
+	for _, n := range nodes {
+		cs.nodes[n.Name].Mem, cs.nodes[n.Name].MaxMem = n.Mem, n.MaxMem
 	}
 	cs.Nodes = cs.Nodes[:0:0]
 	for _, n := range cs.nodes {

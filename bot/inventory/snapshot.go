@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pvechat/pvechat/proxmox"
 )
 
 // Snapshot is everything that is known at one moment. It is immutable and
@@ -49,6 +51,8 @@ type Cluster struct {
 	Since   time.Time // when Err began
 	Nodes   []Node
 	Skew    time.Duration // how far its clock is ahead of ours
+
+	Storages []proxmox.Storage // one for each storage and node
 }
 
 // Stale reports whether the cluster did not answer the last time.
@@ -59,6 +63,8 @@ type Node struct {
 	Name   string
 	Online bool
 	Since  time.Time // when Online last changed, as far as this process saw
+
+	Mem, MaxMem int64 // bytes
 }
 
 // Len is the number of containers.
