@@ -3,9 +3,7 @@ package handlers
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/access"
@@ -52,7 +50,11 @@ func (h *Handlers) credentials(ctx context.Context, r *Request) chat.Answer {
 	fetchCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), guestTimeout)
 	go func() {
 		defer cancel()
-		result <- h.fetch(fetchCtx, g, c, service)
+		f := h.fetch(fetchCtx, g, c, service)
+		result <- f
+		if h.Services != nil && guestKind(f.err) == guest.HostKeyChanged {
+			_, _ = h.Services.Scan(fetchCtx, c) // it tells whom it concerns
+		}
 	}()
 	a := chat.Answer{InPlace: r.InPanel && isHidden(r), Expire: view.HideAfter}
 	if r.InPanel {
@@ -94,29 +96,7 @@ type fetched struct {
 
 // fetch reads credentials at the container's present address.
 func (h *Handlers) fetch(ctx context.Context, g Guest, c *inventory.Container, service string) fetched {
-	f, fresh := h.details.get(c.ID)
-	if !fresh || len(f.addrs) == 0 {
-		f = h.details.read(ctx, c)
-	}
-	t := guest.Target{Node: c.Node, VMID: c.VMID}
-	add := func(a netip.Addr) {
-		if a.IsValid() && !a.IsLoopback() && !a.IsLinkLocalUnicast() {
-			t.Addrs = append(t.Addrs, a)
-		}
-	}
-	for _, p := range f.addrs {
-		add(p.Addr())
-	}
-	if f.config != nil && len(t.Addrs) == 0 {
-		for _, n := range f.config.Networks {
-			for _, s := range []string{n.IP, n.IP6} {
-				if p, err := netip.ParsePrefix(s); err == nil {
-					add(p.Addr())
-				}
-			}
-		}
-	}
-	found, err := g.Credentials(ctx, t, service)
+	found, err := g.Credentials(ctx, h.Target(ctx, c), service)
 	got := fetched{err: err}
 	for _, set := range found {
 		vs := view.Credentials{Service: set.Service}
@@ -138,7 +118,7 @@ func (h *Handlers) reveal(ctx context.Context, r *Request, f fetched) (s chat.Su
 		if len(f.sets) > 0 {
 			return h.surface(r, view.Revealed(c, f.sets, r.InPanel || r.CanExpire, h.Now())), true
 		}
-		why, do := guestTrouble(f.err)
+		why, do := view.GuestTrouble(guestKind(f.err))
 		m := view.Trouble{
 			What: "Could not read the credentials of " + c.DisplayName(), Why: why, Now: "Nothing was shown.", Do: do,
 			Place: fmt.Sprintf("CT %d · %s", c.VMID, c.Node), Request: r.ID,
@@ -165,39 +145,6 @@ func (h *Handlers) surface(r *Request, p chat.Panel) chat.Surface {
 		m.Summary = view.RevealedSummary(r.Container)
 	}
 	return m
-}
-
-// guestTrouble says in words why a guest could not be read, and what to do.
-func guestTrouble(err error) (why, do string) {
-	var ge *guest.Error
-	if !errors.As(err, &ge) {
-		return "It did not answer in time.", "Try again in a minute."
-	}
-	switch ge.Kind {
-	case guest.NoAddress:
-		return "It has no address that can be reached", "Look at its network in Overview."
-	case guest.NoRoute:
-		return "There is no route to it", "Look at its network, and at pvechat's."
-	case guest.Refused:
-		return "It refuses SSH connections", "Start sshd in it, or look at ssh.port in the configuration."
-	case guest.Timeout:
-		return "It did not answer over SSH in time", "Try again in a minute."
-	case guest.Auth:
-		return "It does not accept pvechat's SSH key", "Add pvechat's public key to its authorized_keys."
-	case guest.DNS:
-		return "Its name could not be resolved", "Look at the name server."
-	case guest.Broken:
-		return "The SSH connection broke off", "Try again; if it stays, look at sshd in it."
-	case guest.HostKeyUnknown:
-		return "Its SSH host key is not known", "An admin has to add it to the known hosts file."
-	case guest.HostKeyChanged:
-		return "Its SSH host key has changed", "Nothing was sent to it. An admin has to look why, then correct the known hosts file."
-	case guest.NoCredentials:
-		return "There are none for this in /etc/pvechat/credentials", "Look at the service's name; without one, all are shown."
-	case guest.BadCredentials:
-		return "What lies in /etc/pvechat/credentials cannot be read", "See docs/credentials.md for the form."
-	}
-	return "It answered something that pvechat does not understand", "Give the id to your admin."
 }
 
 // hide takes values back at once.

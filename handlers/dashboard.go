@@ -52,6 +52,9 @@ func (h *Handlers) dashboardRoutes() []Route {
 // board is what everybody may see, or what one person may.
 func (h *Handlers) board(q view.Query, space chat.Space, who *chat.Person) view.Board {
 	b := view.Board{Fleet: h.Inventory.Snapshot(), Busy: h.Jobs.All(), Query: q, Space: space, Every: h.Every, Now: h.Now()}
+	if h.Services != nil {
+		b.Services = h.Services.Report
+	}
 	if who != nil {
 		if _, all := h.Policy.MaySome(*who, access.View); !all {
 			b.May = func(c *inventory.Container) bool { return h.Policy.May(*who, access.View, TargetOf(c)) }

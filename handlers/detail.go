@@ -1,8 +1,10 @@
 package handlers
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,7 +26,7 @@ func (h *Handlers) detailRoutes() []Route {
 	return []Route{
 		{
 			Name: "show", Aliases: []string{"tab", "refresh", "busy"}, Needs: access.View, Container: true, Handle: h.show,
-			Command: &chat.Command{Name: "show", Summary: "one container: overview and events", Options: []chat.Option{nameOption}},
+			Command: &chat.Command{Name: "show", Summary: "one container: overview, services and events", Options: []chat.Option{nameOption}},
 		},
 		{Name: "share", Needs: access.View, Container: true, Audited: true, Handle: h.share},
 		{Name: "graph", Needs: access.View, Container: true, Handle: h.graph},
@@ -42,16 +44,18 @@ type tab struct {
 	name   string
 	filter string
 	before int64
+	scan   bool // look into the container first
 }
 
 // show opens a detail, or changes its tab in place.
 func (h *Handlers) show(ctx context.Context, r *Request) chat.Answer {
 	t := tab{name: view.TabOverview, filter: view.FilterAll}
 	if id, name, filter, before, ok := view.ParseDetailState(r.State); ok && id == r.Container.ID {
-		t = tab{name, filter, before}
+		t = tab{name: name, filter: filter, before: before}
 	}
 	if strings.HasPrefix(r.Action, view.ID(r.Container.ID, "tab:")) {
-		t = tab{name: r.Arg, filter: view.FilterAll}
+		name, what, _ := strings.Cut(r.Arg, ":")
+		t = tab{name: name, filter: cmp.Or(what, view.FilterAll)}
 	}
 	if r.Action == view.ID(r.Container.ID, "refresh") {
 		h.details.forget(r.Container.ID)
@@ -109,16 +113,21 @@ func (h *Handlers) openDetail(ctx context.Context, r *Request, t tab) chat.Answe
 		s, _ := h.detail(ctx, id, who, space, t)
 		return s
 	}
+	look := h.looks(r.Container, t)
+	t.scan = look
 	now, complete := h.detail(ctx, id, who, space, t)
+	t.scan = false
 	a := chat.Answer{
 		Now: now, InPlace: inPlace,
 		Shown: func(ref chat.Ref) { h.Live.Open(ref, render) },
 	}
 	past := t.name == view.TabEvents && h.History.Due(id)
-	if !complete || past {
+	if !complete || past || look {
 		a.Then = func(ctx context.Context) (chat.Surface, error) {
 			c, ok := h.Inventory.Snapshot().ByID(id)
 			switch {
+			case ok && look:
+				_, _ = h.Services.Scan(ctx, c) // what is known then is shown, whatever came of it
 			case ok && past:
 				if err := h.History.Read(ctx, c); err != nil && ctx.Err() == nil {
 					h.Log.WarnContext(ctx, "read what was done to a container in Proxmox", "request", r.ID, "container", id, "err", err)
@@ -133,6 +142,13 @@ func (h *Handlers) openDetail(ctx context.Context, r *Request, t tab) chat.Answe
 	return a
 }
 
+// looks reports whether a container is to be looked into before its services
+// are shown for good: somebody wants it, or nobody has yet.
+func (h *Handlers) looks(c *inventory.Container, t tab) bool {
+	return t.name == view.TabServices && h.Services != nil && h.Services.CanScan(c) && c.State == inventory.Running &&
+		(t.scan || h.Services.Report(c.ID) == nil)
+}
+
 // detail renders a container's panel from memory and the database. It is nil
 // for a container that is gone; complete is false while Proxmox has not been
 // asked about it.
@@ -141,8 +157,11 @@ func (h *Handlers) detail(ctx context.Context, id inventory.ID, who chat.Person,
 	if !ok {
 		return nil, true
 	}
-	if t.name == view.TabEvents {
+	switch t.name {
+	case view.TabEvents:
 		d.Events = h.eventsPage(ctx, id, space, t)
+		complete = true
+	case view.TabServices:
 		complete = true
 	}
 	return d.Panel(), complete
@@ -163,6 +182,8 @@ func (h *Handlers) detailOf(id inventory.ID, who chat.Person, space chat.Space, 
 	if cl, _ := snap.Cluster(c.Cluster); cl.Stale() {
 		d.Stale = cl.At
 	}
+	d.Services = h.servicesOf(c, t.filter)
+	d.Services.Scanning = d.Services.Scanning || t.scan
 	facts, complete := h.details.get(id)
 	d.Config, d.Status, d.Addrs, d.ConfigErr, d.Hour = facts.config, facts.status, facts.addrs, facts.problem, facts.hour
 	return d, complete, true
@@ -264,6 +285,7 @@ func (d *details) read(ctx context.Context, c *inventory.Container) facts {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	var f facts
+	var nics []proxmox.Interface
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		cfg, err := pve.ContainerConfig(ctx, c.Ref())
@@ -282,17 +304,10 @@ func (d *details) read(ctx context.Context, c *inventory.Container) facts {
 		f.hour, _ = pve.Samples(ctx, c.Ref(), proxmox.Hour) // without it, the line is not there
 	})
 	if c.State == inventory.Running {
-		wg.Go(func() {
-			nics, err := pve.Interfaces(ctx, c.Ref())
-			if err != nil {
-				return
-			}
-			for _, nic := range nics {
-				f.addrs = append(f.addrs, nic.Addrs...)
-			}
-		})
+		wg.Go(func() { nics, _ = pve.Interfaces(ctx, c.Ref()) })
 	}
 	wg.Wait()
+	f.addrs = outside(nics, f.config)
 	f.at = d.now()
 	if f.problem != "" {
 		f.at = f.at.Add(-factsFor + 20*time.Second) // soon again
@@ -311,4 +326,42 @@ func (d *details) read(ctx context.Context, c *inventory.Container) facts {
 	}
 	d.known[c.ID] = f
 	return f
+}
+
+// outside are the addresses of the interfaces that Proxmox gave a container,
+// without those that it made inside, such as a bridge of Docker's: behind the
+// same address elsewhere is somebody else.
+func outside(nics []proxmox.Interface, cfg *proxmox.ContainerConfig) []netip.Prefix {
+	var addrs []netip.Prefix
+	for _, nic := range nics {
+		given := func(n proxmox.Network) bool { return n.Name == nic.Name }
+		if cfg == nil || len(cfg.Networks) == 0 || slices.ContainsFunc(cfg.Networks, given) {
+			addrs = append(addrs, nic.Addrs...)
+		}
+	}
+	return addrs
+}
+
+// reach asks for no more than a container's addresses and networks, and only
+// where they are not known.
+func (d *details) reach(ctx context.Context, c *inventory.Container) ([]netip.Prefix, []proxmox.Network) {
+	f, fresh := d.get(c.ID)
+	if fresh && f.config != nil && len(f.addrs) > 0 {
+		return f.addrs, f.config.Networks
+	}
+	pve, ok := d.clusters[c.Cluster]
+	if !ok {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var nics []proxmox.Interface
+	var wg sync.WaitGroup
+	wg.Go(func() { nics, _ = pve.Interfaces(ctx, c.Ref()) })
+	cfg, err := pve.ContainerConfig(ctx, c.Ref())
+	wg.Wait()
+	if err != nil {
+		return outside(nics, f.config), nil
+	}
+	return outside(nics, &cfg), cfg.Networks
 }

@@ -28,6 +28,7 @@ type Proxmox interface {
 // Guest reads what is inside a container; *guest.Client does.
 type Guest interface {
 	Credentials(ctx context.Context, t guest.Target, service string) ([]guest.CredentialSet, error)
+	Logs(ctx context.Context, t guest.Target, s guest.Service) ([]string, error)
 }
 
 // Deps are what the routes work with.
@@ -37,6 +38,8 @@ type Deps struct {
 	Inventory     *inventory.Inventory
 	Clusters      map[string]Proxmox
 	Guests        map[string]Guest // by cluster; one without SSH has none
+	Services      Services         // nil: nothing is known of any
+	HostKeys      HostKeyStore     // nil: nobody can accept one
 	Jobs          *jobs.Runner
 	Live          *live.Live
 	Events        inventory.EventStore
@@ -73,6 +76,7 @@ func (h *Handlers) Routes() []Route {
 	routes = append(routes, h.dashboardRoutes()...)
 	routes = append(routes, h.detailRoutes()...)
 	routes = append(routes, h.lifecycleRoutes()...)
+	routes = append(routes, h.servicesRoutes()...)
 	routes = append(routes, h.credentialsRoutes()...)
 	routes = append(routes, h.accessRoutes()...)
 	routes = append(routes, h.auditRoutes()...)

@@ -181,7 +181,7 @@ func (h *Handlers) underWay(ctx context.Context, r *Request, j jobs.Job, token s
 	id, name, filter, before, isDetail := view.ParseDetailState(r.State)
 	switch {
 	case isDetail && id == r.Container.ID && r.InPanel && j.Action != jobs.Delete && token == "":
-		t := tab{name, filter, before}
+		t := tab{name: name, filter: filter, before: before}
 		who, space := r.Person, r.Space
 		now, _ := h.detail(ctx, id, who, space, t)
 		a.Now, a.InPlace = now, true

@@ -14,8 +14,10 @@ import (
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/services"
 	"github.com/pvechat/pvechat/bot/view"
 	"github.com/pvechat/pvechat/proxmox"
+	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
 // Tasks is where a container's going down may be explained; *proxmox.Client
@@ -193,6 +195,39 @@ func (a *Alerts) stoppedByPeople(ctx context.Context, down []inventory.Change, n
 	return asked
 }
 
+// Scanned tells of a container that shows another host key than the one that is
+// trusted, and of services that went down. services.Config.Scanned calls it, in
+// the process that looked.
+func (a *Alerts) Scanned(ctx context.Context, c *inventory.Container, before, after *services.Report) {
+	now := a.cfg.Now()
+	key := "hostkey:" + string(c.ID)
+	switch after.Problem {
+	case guest.HostKeyChanged:
+		a.raise(ctx, key, c.Cluster, view.HostKeyChanged(c, after.HostKey, now))
+		return
+	case "":
+		a.clear(ctx, key, func(i Incident) chat.Message { return view.HostKeyTrusted(c, i.OpenedAt, now) })
+	default:
+		return // nothing is known of it now
+	}
+	var down []services.Service
+	fell := false
+	for _, s := range after.Services {
+		if s.System || s.Inside() || s.Up() || s.State == guest.ServiceStarting {
+			continue
+		}
+		down = append(down, s)
+		fell = fell || before.Up(s.Key())
+	}
+	key = "services:" + string(c.ID)
+	switch {
+	case len(down) == 0:
+		a.clear(ctx, key, func(i Incident) chat.Message { return view.ServicesUp(c, i.OpenedAt, now) })
+	case fell && !a.quiet(c):
+		a.raise(ctx, key, c.Cluster, view.ServicesDown(c, down, now))
+	}
+}
+
 // JobFailed tells of a job that did not work.
 func (a *Alerts) JobFailed(ctx context.Context, j jobs.Job) {
 	key := "job:" + j.ID
@@ -218,8 +253,10 @@ func (a *Alerts) RulesTaken(ctx context.Context) {
 
 // forget closes what was open of a container that is gone, without a word.
 func (a *Alerts) forget(ctx context.Context, id inventory.ID, now time.Time) {
-	if _, _, err := a.cfg.Store.CloseIncident(ctx, "down:"+string(id), now); err != nil {
-		a.failed(ctx, "close an incident", err)
+	for _, key := range []string{"down:", "hostkey:", "services:"} {
+		if _, _, err := a.cfg.Store.CloseIncident(ctx, key+string(id), now); err != nil {
+			a.failed(ctx, "close an incident", err)
+		}
 	}
 }
 

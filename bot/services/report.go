@@ -41,17 +41,29 @@ type Service struct {
 // Up reports whether it does what it should.
 func (s Service) Up() bool { return s.State == guest.ServiceRunning && s.GoneAt.IsZero() }
 
+// Inside reports whether nobody manages it and only the container itself
+// reaches it: a helper of something else.
+func (s Service) Inside() bool {
+	return s.Kind == guest.Process && len(s.Ports) > 0 && !slices.ContainsFunc(s.Ports, func(p guest.Port) bool { return !p.Loopback() })
+}
+
 // Known reports whether a scan has succeeded.
 func (r *Report) Known() bool { return r != nil && !r.CheckedAt.IsZero() }
 
-// Count counts the services that are not the operating system's, and those of
-// them that are up. Before the first good scan there are none.
+// Up reports whether a service was up.
+func (r *Report) Up(key string) bool {
+	return r != nil && slices.ContainsFunc(r.Services, func(s Service) bool { return s.Key() == key && s.Up() })
+}
+
+// Count counts the services that are neither the operating system's nor helpers
+// inside, and those of them that are up. Before the first good scan there are
+// none.
 func (r *Report) Count() (up, total int) {
 	if r == nil {
 		return 0, 0
 	}
 	for _, s := range r.Services {
-		if s.System {
+		if s.System || s.Inside() {
 			continue
 		}
 		total++

@@ -8,6 +8,8 @@ import (
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/services"
+	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
 // Down is for a container that stopped without anybody's action.
@@ -138,6 +140,62 @@ func RulesTaken(since, at time.Time) chat.Message {
 		Blocks: []chat.Block{
 			chat.Para{Text: chat.Texts(markDone+" ", chat.B(head))},
 			chat.Note{Text: chat.Texts("not taken since ", chat.At(since, chat.ClockSec), ", taken ", chat.At(at, chat.ClockSec))},
+		},
+	}
+}
+
+// HostKeyChanged tells the ops channel that a container shows another host key
+// than the one that is trusted.
+func HostKeyChanged(c *inventory.Container, hostKey string, at time.Time) chat.Message {
+	head := "The SSH host key of " + c.DisplayName() + " has changed"
+	return chat.Message{
+		Public: true, Tone: chat.Bad, Summary: head + ". pvechat sends nothing to it until an admin has looked.",
+		Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markBad+" ", chat.B(head), "\npvechat sends nothing to it: no services, logs or credentials are read until an admin has looked.")},
+			chat.Para{Text: chat.Texts("→ Was its SSH server installed anew? Then an admin can trust the new key under Services. Otherwise find out who answers at its address.")},
+			chat.Note{Text: chat.Texts(facts(c)+" · it shows ", chat.C(guest.Fingerprint(hostKey)), " · since ", chat.At(at, chat.ClockSec))},
+			chat.Controls{ID: "actions", Buttons: []chat.Button{{ID: ID(c.ID, "services"), Label: "Services"}, {ID: ID(c.ID, "events"), Label: "Events"}}},
+		},
+	}
+}
+
+// HostKeyTrusted resolves HostKeyChanged.
+func HostKeyTrusted(c *inventory.Container, since, at time.Time) chat.Message {
+	return chat.Message{
+		Public: true, Tone: chat.Good, Summary: "Resolved: the SSH host key of " + c.DisplayName() + " is trusted again.",
+		Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markDone+" ", chat.B("Resolved: the SSH host key of "+c.DisplayName()+" is trusted again"))},
+			chat.Note{Text: chat.Texts(facts(c)+" · from ", chat.At(since, chat.Clock), " to ", chat.At(at, chat.Clock))},
+		},
+	}
+}
+
+// ServicesDown is for services that went down in a container that runs.
+func ServicesDown(c *inventory.Container, down []services.Service, at time.Time) chat.Message {
+	var list []string
+	for _, v := range down {
+		list = append(list, short(v.Name)+" "+string(v.State))
+	}
+	head := count(len(down), "service") + " down in " + c.DisplayName()
+	return chat.Message{
+		Public: true, Tone: chat.Bad, Summary: head + ": " + some(list, 5) + ".",
+		Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markBad+" ", chat.B(head), "\n"+some(list, 10))},
+			chat.Note{Text: chat.Texts(facts(c)+" · seen ", chat.At(at, chat.ClockSec))},
+			chat.Controls{ID: "actions", Buttons: []chat.Button{{ID: ID(c.ID, "services"), Label: "Services", Style: chat.Primary}, {ID: ID(c.ID, "show"), Label: "Manage"}}},
+		},
+	}
+}
+
+// ServicesUp resolves ServicesDown.
+func ServicesUp(c *inventory.Container, since, at time.Time) chat.Message {
+	head := "Resolved: the services of " + c.DisplayName() + " run again"
+	return chat.Message{
+		Public: true, Tone: chat.Good, Summary: head + ". Something was down for " + Duration(at.Sub(since)) + ".",
+		Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markDone+" ", chat.B(head), "\nSomething was down for "+Duration(at.Sub(since))+".")},
+			chat.Note{Text: chat.Texts(facts(c)+" · from ", chat.At(since, chat.Clock), " to ", chat.At(at, chat.Clock))},
+			chat.Controls{ID: "actions", Buttons: []chat.Button{{ID: ID(c.ID, "services"), Label: "Services"}}},
 		},
 	}
 }

@@ -11,13 +11,15 @@ import (
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/services"
 )
 
 // Board is what a list of containers is made of.
 type Board struct {
-	Fleet *inventory.Snapshot
-	Busy  map[inventory.ID]jobs.Job
-	May   func(*inventory.Container) bool // nil: every container may be seen
+	Fleet    *inventory.Snapshot
+	Busy     map[inventory.ID]jobs.Job
+	Services func(inventory.ID) *services.Report // nil: nothing is known of any
+	May      func(*inventory.Container) bool     // nil: every container may be seen
 	Query
 	Space chat.Space
 	Every time.Duration // between two checks
@@ -461,7 +463,7 @@ func (b Board) row(c *inventory.Container) chat.Row {
 		return r
 	}
 	r.Facts, r.Dots = b.rowFacts(c)
-	r.Menu = rowMenu(c)
+	r.Menu = rowMenu(c, b.report(c.ID))
 	r.Button = &r.Menu[0]
 	if c.State == inventory.Error {
 		r.Button = &chat.Button{ID: ID(c.ID, "show"), Label: "Manage"}
@@ -497,7 +499,7 @@ func (b Board) rowFacts(c *inventory.Container) (facts chat.Text, dots string) {
 		if up := b.Now.Sub(c.BootedAt); !c.BootedAt.IsZero() && up < time.Hour {
 			line = "up " + freshUptime(up) + " · " + line
 		}
-		return chat.Texts(line), "SVC" + nbsp + dash
+		return chat.Texts(line), serviceDots(b.report(c.ID))
 	}
 	return chat.Texts(line), ""
 }
@@ -511,18 +513,29 @@ func freshUptime(up time.Duration) string {
 	return strconv.Itoa(int(up/(5*time.Minute))*5) + nbsp + "min"
 }
 
+// report is what is known of a container's services.
+func (b Board) report(id inventory.ID) *services.Report {
+	if b.Services == nil {
+		return nil
+	}
+	return b.Services(id)
+}
+
 // rowMenu is what a row offers, the next step first.
-func rowMenu(c *inventory.Container) []chat.Button {
+func rowMenu(c *inventory.Container, r *services.Report) []chat.Button {
 	manage := chat.Button{ID: ID(c.ID, "show"), Label: "Manage"}
 	events := chat.Button{ID: ID(c.ID, "events"), Label: "Events"}
 	switch {
 	case c.State == inventory.Running:
-		return []chat.Button{
-			manage,
-			{ID: ID(c.ID, "restart"), Label: "Restart…"},
-			{ID: ID(c.ID, "shutdown"), Label: "Shut down…"},
-			{ID: ID(c.ID, "stop"), Label: "Stop…"},
+		menu := []chat.Button{manage}
+		if name, url := WebUI(r); url != "" {
+			menu = append(menu, chat.Button{ID: ID(c.ID, "web"), Label: "Open " + name, URL: url})
 		}
+		return append(menu,
+			chat.Button{ID: ID(c.ID, "restart"), Label: "Restart…"},
+			chat.Button{ID: ID(c.ID, "shutdown"), Label: "Shut down…"},
+			chat.Button{ID: ID(c.ID, "stop"), Label: "Stop…"},
+		)
 	case c.State == inventory.Stopped && !c.Template:
 		return []chat.Button{{ID: ID(c.ID, "start"), Label: "Start"}, manage, {ID: ID(c.ID, "delete"), Label: "Delete…"}}
 	case c.State == inventory.Error:

@@ -18,6 +18,7 @@ import (
 // Tabs of a detail.
 const (
 	TabOverview = "overview"
+	TabServices = "services"
 	TabEvents   = "events"
 )
 
@@ -42,14 +43,15 @@ type Detail struct {
 	Addrs     []netip.Prefix
 	Hour      []proxmox.Sample // what was recorded of late
 
-	Events Events // for its tab
-	Banner chat.Text
+	Services Services
+	Events   Events // for its tab
+	Banner   chat.Text
 
 	SharedBy string // whoever shows it to a channel
 }
 
-// DetailState is what a detail carries: tab, event filter, and the page's
-// cursor.
+// DetailState is what a detail carries: tab, event filter (or what the tab of
+// services shows), and the page's cursor.
 func DetailState(id inventory.ID, tab, filter string, before int64) string {
 	return fmt.Sprintf("d.%s.%s.%s.%d", id, tab, filter, before)
 }
@@ -82,9 +84,13 @@ func (d Detail) Panel() chat.Panel {
 	if !d.Stale.IsZero() {
 		p.Blocks = append(p.Blocks, chat.Para{Text: chat.Texts(markWarn+" ", chat.B("Proxmox does not answer."), " This is the last known state, from ", chat.At(d.Stale, chat.Clock), ".")})
 	}
-	if d.Tab == TabEvents {
+	switch d.Tab {
+	case TabEvents:
 		p.Blocks = append(p.Blocks, d.Events.blocks(c.ID, d.Space, d.Now)...)
-	} else {
+	case TabServices:
+		p.State = DetailState(c.ID, d.Tab, d.Services.Show, 0)
+		p.Blocks = append(p.Blocks, d.services()...)
+	default:
 		p.Blocks = append(p.Blocks, d.overview()...)
 	}
 	return p
@@ -129,7 +135,8 @@ func (d Detail) lead() *chat.Lead {
 func (d Detail) tabs() chat.Controls {
 	id := d.Container.ID
 	return chat.Controls{ID: "tabs", Buttons: []chat.Button{
-		{ID: ID(id, "tab:"+TabOverview), Label: "Overview", Active: d.Tab != TabEvents},
+		{ID: ID(id, "tab:"+TabOverview), Label: "Overview", Active: d.Tab != TabEvents && d.Tab != TabServices},
+		{ID: ID(id, "tab:"+TabServices), Label: tabServices(d.Services.Report), Active: d.Tab == TabServices},
 		{ID: ID(id, "tab:"+TabEvents), Label: "Events", Active: d.Tab == TabEvents},
 	}}
 }

@@ -20,9 +20,11 @@ import (
 	"github.com/pvechat/pvechat/bot/discord"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/services"
 	"github.com/pvechat/pvechat/bot/slack"
 	"github.com/pvechat/pvechat/bot/view"
 	"github.com/pvechat/pvechat/proxmox"
+	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -128,6 +130,33 @@ func hour() []proxmox.Sample {
 	return list
 }
 
+// hostKey is a key that nobody has.
+const hostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"
+
+// inside is what runs in the container of the screens.
+func inside(id inventory.ID) *services.Report {
+	at := func(s, web string) guest.Port {
+		place := netip.MustParseAddrPort(s)
+		return guest.Port{Addr: place.Addr(), Port: place.Port(), Web: web}
+	}
+	unit := func(name string, state guest.ServiceState, system bool, ports ...guest.Port) services.Service {
+		return services.Service{Service: guest.Service{Kind: guest.Systemd, Unit: name + ".service", Name: name, State: state, System: system, Ports: ports}}
+	}
+	r := &services.Report{
+		Container: id, CheckedAt: now.Add(-95 * time.Second), TriedAt: now.Add(-95 * time.Second), Took: 2600 * time.Millisecond,
+		Addrs: []netip.Addr{netip.MustParseAddr("192.168.10.48"), netip.MustParseAddr("fd00::48")},
+		Services: []services.Service{
+			unit("jellyfin", guest.ServiceRunning, false, at("0.0.0.0:8096", "http")),
+			unit("nginx", guest.ServiceRunning, false, at("0.0.0.0:80", "http"), at("[::]:443", "https")),
+			unit("smbd", guest.ServiceStopped, false, at("0.0.0.0:445", "")),
+			{Service: guest.Service{Kind: guest.Process, Unit: "redis-server", Name: "redis-server", State: guest.ServiceRunning, Ports: []guest.Port{at("127.0.0.1:6379", "")}}},
+			unit("cron", guest.ServiceRunning, true), unit("ssh", guest.ServiceRunning, true, at("0.0.0.0:22", "")), unit("systemd-logind", guest.ServiceFailed, true),
+		},
+	}
+	r.Services[2].GoneAt = now.Add(-3 * time.Hour)
+	return r
+}
+
 // screens are all views, for one platform's space.
 func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	inv := homelab(tb, fleet(), false)
@@ -160,6 +189,22 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	opening.Config, opening.Status, opening.Addrs, opening.Hour = nil, nil, nil, nil
 	shared := detail
 	shared.SharedBy = "Ana"
+	found := inside(jelly.ID)
+	lists := board
+	lists.Services = func(id inventory.ID) *services.Report {
+		if id == jelly.ID {
+			return found
+		}
+		return nil
+	}
+	inner := detail
+	inner.Tab, inner.Services = view.TabServices, view.Services{Report: found, Reach: true, Show: view.ShowServices}
+	shows := func(change func(*view.Detail, *services.Report)) chat.Surface {
+		d, r := inner, *found
+		d.Services.Report = &r
+		change(&d, &r)
+		return d.Panel()
+	}
 	events := detail
 	events.Tab = view.TabEvents
 	events.Events = view.Events{
@@ -201,6 +246,29 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 			return b.Panel()
 		}(),
 		"home":              board.Home(),
+		"board-services":    lists.Message(),
+		"services":          inner.Panel(),
+		"services-unknown":  shows(func(d *view.Detail, _ *services.Report) { d.Services.Report = nil }),
+		"services-scanning": shows(func(d *view.Detail, _ *services.Report) { d.Services.Report, d.Services.Scanning = nil, true }),
+		"services-refused": shows(func(_ *view.Detail, r *services.Report) {
+			r.Problem, r.TriedAt, r.CheckedAt = guest.Refused, now, now.Add(-time.Hour)
+		}),
+		"services-host-key": shows(func(_ *view.Detail, r *services.Report) {
+			r.Problem, r.TriedAt, r.HostKey = guest.HostKeyChanged, now, hostKey
+		}),
+		"services-no-ssh": shows(func(d *view.Detail, _ *services.Report) { d.Services.Report, d.Services.Reach = nil, false }),
+		"services-system": shows(func(d *view.Detail, _ *services.Report) { d.Services.Show = view.ShowSystem }),
+		"services-many": shows(func(_ *view.Detail, r *services.Report) {
+			r.Missing, r.More = []string{guest.LacksInit, guest.LacksWeb}, 200
+			for i := range 30 {
+				r.Services = append(r.Services, services.Service{Service: guest.Service{Kind: guest.Docker, Unit: evil, Name: fmt.Sprintf("%s-%d", evil, i), State: guest.ServiceRunning}})
+			}
+		}),
+		"logs":              view.Logs(jelly, found.Services[0], []string{"2026-11-23T14:31:00 started", "token=[redacted] " + evil}, now),
+		"logs-none":         view.NoLogs(jelly, found.Services[0], guest.Refused, "e7k2m9"),
+		"host-key":          view.TrustHostKey(jelly, hostKey, "0123456789abcdef", true),
+		"alert-host-key":    view.HostKeyChanged(jelly, hostKey, now),
+		"alert-services":    view.ServicesDown(jelly, found.Services[2:3], now),
 		"detail":            detail.Panel(),
 		"detail-opening":    opening.Panel(),
 		"shared":            shared.Shared(),

@@ -99,6 +99,9 @@ type SSHConfig struct {
 	KeyFile        string `yaml:"key_file"`
 	KnownHostsFile string `yaml:"known_hosts_file"`
 
+	// Nodes are the addresses of nodes by name, for via: node.
+	Nodes map[string]string `yaml:"nodes"`
+
 	// Dial reaches a container; nil: the network. No file sets it: it is for
 	// programs whose containers are on no network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `yaml:"-"`
@@ -111,9 +114,11 @@ type DatabaseConfig struct {
 	AutoMigrate *bool  `yaml:"auto_migrate"`
 }
 
-// RefreshConfig is how often the clusters are asked.
+// RefreshConfig is how often the clusters are asked, and how often pvechat looks
+// into the containers.
 type RefreshConfig struct {
-	Every string `yaml:"every"`
+	Every    string `yaml:"every"`
+	Services string `yaml:"services"`
 }
 
 // ChannelsConfig names channels with a purpose.
@@ -186,6 +191,16 @@ func (c Config) Every() time.Duration {
 	d, err := time.ParseDuration(c.Refresh.Every)
 	if err != nil {
 		return 30 * time.Second
+	}
+	return d
+}
+
+// Services is the parsed time between two looks into a container; 5 min where
+// none is given.
+func (c Config) Services() time.Duration {
+	d, err := time.ParseDuration(c.Refresh.Services)
+	if err != nil {
+		return 5 * time.Minute
 	}
 	return d
 }
@@ -361,13 +376,8 @@ func (c *checker) check(cfg *Config) {
 	c.checkDiscord(cfg.Discord)
 	c.checkClusters(cfg)
 	c.checkDatabase(cfg)
-	if cfg.Refresh.Every != "" {
-		if d, err := time.ParseDuration(cfg.Refresh.Every); err != nil {
-			c.wrong(fmt.Sprintf("refresh.every: %q is no duration; write 30s", cfg.Refresh.Every), "refresh", "every")
-		} else if d < time.Second {
-			c.wrong("refresh.every: it must be 1s or more", "refresh", "every")
-		}
-	}
+	c.checkPeriod("every", cfg.Refresh.Every, "30s", time.Second)
+	c.checkPeriod("services", cfg.Refresh.Services, "5m", time.Minute)
 	if _, err := cfg.Rules(); err != nil {
 		var re *ruleError
 		if errors.As(err, &re) {
@@ -385,6 +395,18 @@ func (c *checker) check(cfg *Config) {
 		}
 	}
 	cfg.KeysetFile, cfg.Templates = c.path(cfg.KeysetFile), c.path(cfg.Templates)
+}
+
+// checkPeriod checks a key of refresh.
+func (c *checker) checkPeriod(key, value, example string, least time.Duration) {
+	if value == "" {
+		return
+	}
+	if d, err := time.ParseDuration(value); err != nil {
+		c.wrong(fmt.Sprintf("refresh.%s: %q is no duration; write %s", key, value, example), "refresh", key)
+	} else if d < least {
+		c.wrong(fmt.Sprintf("refresh.%s: it must be %s or more", key, strings.TrimSuffix(least.String(), "0s")), "refresh", key)
+	}
 }
 
 func (c *checker) checkLog(l *LogConfig) {
@@ -470,8 +492,8 @@ func (c *checker) checkClusters(cfg *Config) {
 		cl.CAFile = c.path(cl.CAFile)
 		if s := cl.SSH; s != nil {
 			s.Via, s.User, s.Port = cmp.Or(s.Via, "container"), cmp.Or(s.User, "root"), cmp.Or(s.Port, 22)
-			if s.Via != "container" {
-				c.wrong(fmt.Sprintf("%s: %q is not there; write container", at("ssh.via"), s.Via), "clusters", i, "ssh", "via")
+			if s.Via != "container" && s.Via != "node" {
+				c.wrong(fmt.Sprintf("%s: %q is none of container, node", at("ssh.via"), s.Via), "clusters", i, "ssh", "via")
 			}
 			if s.Port < 1 || s.Port > 65535 {
 				c.wrong(at("ssh.port")+": it is no port", "clusters", i, "ssh", "port")
@@ -479,8 +501,8 @@ func (c *checker) checkClusters(cfg *Config) {
 			if s.KeyFile == "" {
 				c.wrong(at("ssh.key_file")+" is missing", "clusters", i, "ssh", "key_file")
 			}
-			if s.KnownHostsFile == "" {
-				c.wrong(at("ssh.known_hosts_file")+" is missing", "clusters", i, "ssh", "known_hosts_file")
+			if s.KnownHostsFile == "" && s.Via == "node" {
+				c.wrong(at("ssh.known_hosts_file")+" is missing: it has to hold the nodes' host keys", "clusters", i, "ssh", "known_hosts_file")
 			}
 			s.KeyFile, s.KnownHostsFile = c.path(s.KeyFile), c.path(s.KnownHostsFile)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/live"
+	"github.com/pvechat/pvechat/bot/services"
 	"github.com/pvechat/pvechat/bot/slack"
 	"github.com/pvechat/pvechat/handlers"
 	"github.com/pvechat/pvechat/proxmox"
@@ -34,7 +35,6 @@ type Daemon struct {
 	log       *slog.Logger
 	metrics   *bot.Metrics
 	clusters  []*proxmox.Client
-	guests    map[string]handlers.Guest
 	platforms []chat.Platform
 	rules     *rulebook
 }
@@ -56,7 +56,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics(), guests: map[string]handlers.Guest{}}
+	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics()}
 	for _, c := range cfg.Clusters {
 		client, err := proxmox.New(proxmox.Config{
 			Name: c.Name, URLs: c.URLs, TokenID: c.TokenID, TokenSecret: proxmox.Secret(c.TokenSecret), CAFile: c.CAFile,
@@ -67,11 +67,6 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 			return nil, fmt.Errorf("cluster %s: %w", c.Name, err)
 		}
 		d.clusters = append(d.clusters, client)
-		if s := c.SSH; s != nil {
-			d.guests[c.Name] = guest.New(guest.Config{
-				User: s.User, Port: s.Port, KeyFile: s.KeyFile, KnownHostsFile: s.KnownHostsFile, Dial: s.Dial, Log: log.With("cluster", c.Name),
-			})
-		}
 	}
 	if s := cfg.Slack; s != nil {
 		p, err := slack.New(slack.Config{
@@ -170,6 +165,18 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		parts.users[c.Name()] = d.cfg.Clusters[i].TokenID
 	}
 
+	entered := map[string]handlers.Guest{}
+	looked := map[string]services.Guest{}
+	for _, c := range d.cfg.Clusters {
+		if s := c.SSH; s != nil {
+			client := guest.New(guest.Config{
+				User: s.User, Port: s.Port, ViaNode: s.Via == "node", NodeAddrs: s.Nodes, KeyFile: s.KeyFile,
+				KnownHostsFile: s.KnownHostsFile, HostKeys: db, Dial: s.Dial, Log: d.log.With("cluster", c.Name),
+			})
+			entered[c.Name], looked[c.Name] = client, client
+		}
+	}
+
 	history := inventory.NewHistory(inventory.HistoryConfig{Clusters: parts.past, TokenUser: parts.users, Store: db, Now: time.Now, Log: d.log})
 
 	var h *handlers.Handlers
@@ -184,6 +191,12 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		Platforms: d.platforms, Channels: map[chat.PlatformName]string{chat.Slack: d.cfg.Channels.Ops.Slack, chat.Discord: d.cfg.Channels.Ops.Discord},
 		Store: db, Clusters: parts.tasks, Busy: runner.Busy, Fleet: inv.Snapshot, Now: time.Now, Log: d.log,
 	})
+	inside := services.New(services.Config{
+		Guests: looked, Fleet: inv.Snapshot, Store: db, Every: d.cfg.Services(), Now: time.Now, Log: d.log,
+		Target:  func(ctx context.Context, c *inventory.Container) guest.Target { return h.Target(ctx, c) },
+		Changed: func(inventory.ID) { keep.Touch() },
+		Scanned: alarm.Scanned,
+	})
 	keep = live.New(live.Config{
 		Platforms: d.platforms, Store: db, Now: time.Now, Log: d.log,
 		View: func(filter string, space chat.Space, changed, confirmed time.Time) chat.Message {
@@ -191,7 +204,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		},
 	})
 	h = handlers.New(handlers.Deps{
-		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: d.guests, Jobs: runner, Live: keep, Events: db, History: history,
+		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Jobs: runner, Live: keep, Events: db, History: history,
 		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed, Audit: db,
 	})
 	router, err := handlers.NewRouter(d.log, d.rules, db, inv, db, time.Now, h.Routes()...)
@@ -211,6 +224,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 				d.log.WarnContext(ctx, "a refresh did not work", "cluster", cluster, "err", err)
 			}
 			alarm.Look(ctx, rep)
+			inside.Look(rep)
 			if rep.Claimed {
 				history.Follow(ctx, rep.Changes)
 			}
@@ -239,11 +253,12 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 				}
 				return refresh.Run(ctx)
 			}),
-			"rules":  bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
-			"jobs":   runner,
-			"boards": keep,
-			"audit":  bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
-			"http":   bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, inv), Metrics: d.metrics, Log: d.log},
+			"rules":    bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
+			"jobs":     runner,
+			"services": inside,
+			"boards":   keep,
+			"audit":    bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
+			"http":     bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, inv), Metrics: d.metrics, Log: d.log},
 		},
 	}, nil
 }
