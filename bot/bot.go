@@ -28,6 +28,9 @@ type Bot struct {
 	Handler   chat.Handler
 	Parts     map[string]Runner
 	Log       *slog.Logger
+
+	// Lost, if set, is told of a platform that ended for good while others go on.
+	Lost func(ctx context.Context, platform chat.PlatformName, why error)
 }
 
 // Run blocks until ctx ends, a part fails, or no platform is left. A platform
@@ -54,10 +57,15 @@ func (b Bot) Run(ctx context.Context) error {
 			}
 			b.Log.ErrorContext(ctx, "a platform is lost until pvechat is restarted", "platform", p.Name(), "err", err)
 			mu.Lock()
-			defer mu.Unlock()
-			lost = append(lost, fmt.Errorf("%s: %w", p.Name(), err))
-			if left--; left == 0 {
+			lost = append(lost, err)
+			left--
+			last := left == 0
+			mu.Unlock()
+			switch {
+			case last:
 				cancel(errors.Join(lost...))
+			case b.Lost != nil:
+				b.Lost(ctx, p.Name(), err)
 			}
 		})
 	}

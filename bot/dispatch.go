@@ -55,15 +55,14 @@ func (d *Dispatcher) Handle(ctx context.Context, inv chat.Invocation) chat.Answe
 	case d.queue <- struct{}{}:
 		defer func() { <-d.queue }()
 	default:
-		d.metrics.clicks.WithLabelValues(string(inv.Platform()), "busy").Inc()
-		return chat.Answer{Now: view.Busy()}
+		return d.busy(inv)
 	}
 	if inv.Kind != chat.Submitted { // its acknowledgement is the answer; it does not wait in line
 		select {
 		case d.slots <- struct{}{}:
 			defer func() { <-d.slots }()
 		case <-ctx.Done():
-			return chat.Answer{Now: view.Busy()}
+			return d.busy(inv)
 		}
 	}
 	if !d.first(inv) {
@@ -74,6 +73,19 @@ func (d *Dispatcher) Handle(ctx context.Context, inv chat.Invocation) chat.Answe
 	d.metrics.clicks.WithLabelValues(string(inv.Platform()), "answered").Inc()
 	d.metrics.latency.WithLabelValues(string(inv.Platform())).Observe(time.Since(began).Seconds())
 	return d.inTurn(inv, a)
+}
+
+// busy says that nothing was done. A form stays as it was typed, and to what
+// nobody pressed there is nothing to say.
+func (d *Dispatcher) busy(inv chat.Invocation) chat.Answer {
+	d.metrics.clicks.WithLabelValues(string(inv.Platform()), "busy").Inc()
+	switch inv.Kind {
+	case chat.Opened, chat.Closed:
+		return chat.Answer{}
+	case chat.Submitted:
+		return chat.Answer{Errors: map[string]string{"": view.Busy().Summary}}
+	}
+	return chat.Answer{Now: view.Busy()}
 }
 
 // first reports whether this process has not been given the invocation yet.

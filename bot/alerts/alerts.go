@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
@@ -41,10 +42,13 @@ type Config struct {
 // Alerts raises and clears incidents.
 type Alerts struct {
 	cfg Config
+
+	mu    sync.Mutex
+	works map[chat.PlatformName]bool // platforms that were connected since the start
 }
 
 // New makes an Alerts. It does no I/O.
-func New(cfg Config) *Alerts { return &Alerts{cfg: cfg} }
+func New(cfg Config) *Alerts { return &Alerts{cfg: cfg, works: map[chat.PlatformName]bool{}} }
 
 // grouped is from how many containers on one message tells of them all.
 const grouped = 3
@@ -228,6 +232,30 @@ func (a *Alerts) Scanned(ctx context.Context, c *inventory.Container, before, af
 	}
 }
 
+// PlatformLost tells the other platforms of one that does not come back by
+// itself.
+func (a *Alerts) PlatformLost(ctx context.Context, name chat.PlatformName, why error) {
+	a.raise(ctx, platformKey(name), "", view.PlatformLost(name, why.Error(), a.cfg.Now()))
+}
+
+// Connected ends what PlatformLost began, once a platform is connected after a
+// restart. Call it now and then.
+func (a *Alerts) Connected(ctx context.Context) {
+	for _, p := range a.cfg.Platforms {
+		a.mu.Lock()
+		back := !a.works[p.Name()] && p.Health().OK
+		a.works[p.Name()] = a.works[p.Name()] || back
+		a.mu.Unlock()
+		if back {
+			a.clear(ctx, platformKey(p.Name()), func(i Incident) chat.Message {
+				return view.PlatformBack(p.Name(), i.OpenedAt, a.cfg.Now())
+			})
+		}
+	}
+}
+
+func platformKey(name chat.PlatformName) string { return "platform:" + string(name) }
+
 // JobFailed tells of a job that did not work.
 func (a *Alerts) JobFailed(ctx context.Context, j jobs.Job) {
 	key := "job:" + j.ID
@@ -275,7 +303,7 @@ func (a *Alerts) raise(ctx context.Context, key, cluster string, m chat.Message)
 	var posts []Post
 	for _, p := range a.cfg.Platforms {
 		channel := a.cfg.Channels[p.Name()]
-		if channel == "" {
+		if channel == "" || key == platformKey(p.Name()) {
 			continue
 		}
 		ref, err := p.Post(ctx, chat.Target{Channel: channel}, m)

@@ -1,6 +1,7 @@
 package discord
 
 import (
+	"cmp"
 	"sort"
 	"strings"
 	"unicode"
@@ -135,7 +136,7 @@ func refusal(id, state string, inputs []chat.Input, errs map[string]string) chat
 	}
 	sort.Strings(rest)
 	for _, k := range rest {
-		fields = append(fields, chat.Field{Label: k, Value: chat.Texts(left[k])})
+		fields = append(fields, chat.Field{Label: cmp.Or(k, "Not now"), Value: chat.Texts(left[k])})
 	}
 	return chat.Message{
 		Tone:  chat.Bad,

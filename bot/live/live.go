@@ -210,6 +210,9 @@ func (l *Live) Remove(ctx context.Context, name chat.PlatformName, channel strin
 // longest; the rest has its turn in the next pass, with the state that is the
 // newest then.
 func (l *Live) pass(ctx context.Context, p *platform) {
+	if !p.Health().OK {
+		return // nobody could press anything there either; a later tick takes the newest state
+	}
 	p.mu.Lock()
 	tick := p.tick
 	p.tick = false

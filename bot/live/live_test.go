@@ -89,11 +89,18 @@ type platform struct {
 	acts     []act
 	messages map[string]string // what stands in the channels, by channel/message
 	serial   int
+	lost     bool // the connection
 	refuse   func(ctx context.Context, a act) error
 }
 
 func (p *platform) Name() chat.PlatformName { return p.name }
 func (p *platform) Space() chat.Space       { return chat.Space{Board: 8} }
+
+func (p *platform) Health() chat.Health {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return chat.Health{OK: !p.lost}
+}
 
 func (p *platform) do(ctx context.Context, what, ref, says string) error {
 	p.mu.Lock()
@@ -632,6 +639,25 @@ func TestMorePanelsThanFitTakeTurnsAndTheOldestGiveWay(t *testing.T) {
 				t.Errorf("v%03d was edited %d times", i, n)
 			}
 		}
+	})(t)
+}
+
+func TestAPlatformThatIsNotConnectedIsLeftAloneUntilItIs(t *testing.T) {
+	bubble(func(_ *testing.T, h *house) {
+		h.shows(h.slack, "ops", "all")
+		h.live.Open(panel("v1"), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: "open"} })
+		connected := func(is bool) {
+			h.slack.mu.Lock()
+			defer h.slack.mu.Unlock()
+			h.slack.lost = !is
+		}
+		connected(false)
+		h.change("all", "")
+		h.tick()
+		h.want(h.slack)
+		connected(true)
+		h.tick()
+		h.want(h.slack, "update ops/m1: all  1", "update v1: open")
 	})(t)
 }
 

@@ -100,6 +100,35 @@ func Reachable(what string, since, at time.Time) chat.Message {
 	}
 }
 
+// platforms are the platforms' own names.
+var platforms = map[chat.PlatformName]string{chat.Slack: "Slack", chat.Discord: "Discord"}
+
+// PlatformLost tells one platform of the other, which does not come back by
+// itself.
+func PlatformLost(name chat.PlatformName, why string, at time.Time) chat.Message {
+	head := "pvechat is cut off from " + platforms[name]
+	return chat.Message{
+		Public: true, Tone: chat.Bad, Summary: head + ": " + why + ". Correct the setting, then restart pvechat.",
+		Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markBad+" ", chat.B(head), "\nBoards and buttons there stand still. Everything here goes on.")},
+			chat.Note{Text: chat.Texts(why)},
+			chat.Para{Text: chat.Texts("→ Correct the setting, then restart pvechat.")},
+			chat.Note{Text: chat.Texts("since ", chat.At(at, chat.ClockSec))},
+		},
+	}
+}
+
+// PlatformBack resolves PlatformLost.
+func PlatformBack(name chat.PlatformName, since, at time.Time) chat.Message {
+	return chat.Message{
+		Public: true, Tone: chat.Good, Summary: fmt.Sprintf("Resolved: %s works again. It was away for %s.", platforms[name], Duration(at.Sub(since))),
+		Blocks: []chat.Block{
+			chat.Para{Text: chat.Texts(markDone+" ", chat.B("Resolved: "+platforms[name]+" works again"), "\nIt was away for "+Duration(at.Sub(since))+".")},
+			chat.Note{Text: chat.Texts("from ", chat.At(since, chat.ClockSec), " to ", chat.At(at, chat.ClockSec))},
+		},
+	}
+}
+
 // JobFailed tells the ops channel of an action that did not work.
 func JobFailed(j jobs.Job) chat.Message {
 	head := fmt.Sprintf("%s of %s failed", verbs[j.Action], j.Name)

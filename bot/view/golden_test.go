@@ -315,6 +315,9 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"alert-up":   view.Up(game, now.Add(-6*time.Minute), now),
 		"alert-node": view.Unreachable("Node pve3", "no route to host (595)", 5, now),
 		"alert-job":  view.JobFailed(failed),
+
+		"alert-platform":      view.PlatformLost(chat.Slack, "slack: slack.bot_token is refused: slack: auth.test: token_revoked", now),
+		"alert-platform-back": view.PlatformBack(chat.Discord, now.Add(-6*time.Minute), now),
 	}
 }
 

@@ -139,6 +139,17 @@ func (s *Server) RefuseGateway(on bool) { s.fault(func(f *faults) { f.refuseGate
 // RefuseIdentify closes at every Identify with a code such as 4004; 0 ends it.
 func (s *Server) RefuseIdentify(code int) { s.fault(func(f *faults) { f.refuseIdentify = code }) }
 
+// ResetToken makes the bot's token worthless, as the button "Reset Token" does,
+// and takes that back.
+func (s *Server) ResetToken(on bool) {
+	s.mu.Lock()
+	s.tokenReset = on
+	s.mu.Unlock()
+	if on {
+		s.CloseGateway(closeBadToken)
+	}
+}
+
 func (s *Server) fault(change func(*faults)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

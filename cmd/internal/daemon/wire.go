@@ -234,6 +234,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 				d.log.ErrorContext(ctx, "read the open jobs", "err", err)
 			}
 			keep.Tick()
+			alarm.Connected(ctx)
 			inv.Learn(ctx, func(ctx context.Context, c *inventory.Container) (proxmox.ContainerConfig, error) {
 				return parts.configs[c.Cluster].ContainerConfig(ctx, c.Ref())
 			})
@@ -244,6 +245,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 	}
 	return bot.Bot{
 		Platforms: d.platforms,
+		Lost:      alarm.PlatformLost,
 		Handler:   bot.NewDispatcher(router, d.metrics),
 		Log:       d.log,
 		Parts: map[string]bot.Runner{

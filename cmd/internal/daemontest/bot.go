@@ -55,6 +55,8 @@ func (w *World) Run() (stop func()) {
 // Process is a bot in a process of its own.
 type Process struct {
 	*exec.Cmd
+	Address string // of its health
+
 	t     testing.TB
 	ended chan struct{}
 }
@@ -73,8 +75,19 @@ func (w *World) Start(binary string) *Process {
 		_ = p.Wait() // a killed process has no better end
 	}()
 	w.t.Cleanup(p.Kill)
-	w.ready(out, p.ended)
+	p.Address = w.ready(out, p.ended)
 	return p
+}
+
+// Exit waits for the end and returns the exit code.
+func (p *Process) Exit() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(time.Minute):
+		p.t.Fatal("the process does not end by itself")
+	}
+	return p.ProcessState.ExitCode()
 }
 
 // Kill ends it at once, with SIGKILL, and waits until it is gone.
@@ -119,11 +132,11 @@ func (o *output) Write(b []byte) (int, error) {
 	return o.to.Write(b)
 }
 
-// ready waits until /readyz says so and the commands can be typed.
-func (w *World) ready(out *output, ended <-chan struct{}) {
+// ready waits until /readyz says so and the commands can be typed. It returns
+// where health is served.
+func (w *World) ready(out *output, ended <-chan struct{}) (address string) {
 	w.t.Helper()
 	ctx := w.Patience()
-	var address string
 	select {
 	case address = <-out.found:
 	case <-ended:
@@ -137,7 +150,7 @@ func (w *World) ready(out *output, ended <-chan struct{}) {
 		} else if res, err := http.DefaultClient.Do(req); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK && (w.Off == Discord || len(w.Discord.Commands()) > 0) {
-				return
+				return address
 			}
 		}
 		select {
