@@ -92,7 +92,6 @@ func (r *Runner) Log(ctx context.Context, container inventory.ID, id string) (Jo
 // should read.
 var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)((?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)`),
-	regexp.MustCompile(`(PVEAPIToken[=\s]\S+?=)(\S+)`),
 	regexp.MustCompile(`(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)`),
 	regexp.MustCompile(`(?i)(authorization:\s*\w+\s+)(\S+)`),
 }

@@ -55,8 +55,12 @@ func (w *work) act(ctx context.Context) (State, string) {
 
 // begin sends the request, or finds what became of one that was sent.
 func (w *work) begin(ctx context.Context) (State, string) {
-	if !w.SubmittedAt.IsZero() {
+	switch {
+	case !w.SubmittedAt.IsZero():
 		return w.adopt(ctx)
+	case w.Fence > 1 && w.cfg.Now().Sub(w.CreatedAt) > lease:
+		// Who asked has waited in vain. What nobody expects any more is not done.
+		return Failed, notSent
 	}
 	select {
 	case w.slots[w.Cluster] <- struct{}{}:
@@ -229,7 +233,7 @@ func (w *work) adopt(ctx context.Context) (State, string) {
 			return Lost, "several tasks could be the one that was asked for"
 		default:
 			if looks++; looks == 2 {
-				return Failed, "it was not sent, as far as Proxmox shows"
+				return Failed, notSent
 			}
 		}
 		if !sleep(ctx, lookAgain) {
@@ -237,6 +241,8 @@ func (w *work) adopt(ctx context.Context) (State, string) {
 		}
 	}
 }
+
+const notSent = "it was not sent, as far as Proxmox shows"
 
 // ownTasks are the tasks of our own token that the request may have made.
 func (w *work) ownTasks(ctx context.Context) ([]proxmox.Task, error) {

@@ -72,7 +72,8 @@ type guest struct {
 	Container
 	kind    string // lxc or qemu
 	started time.Time
-	request int // grows with every HA request, so that only the last is followed
+	request int    // grows with every HA request, so that only the last is followed
+	agent   string // UPID of what the HA manager does to it, or did last
 }
 
 func (g *guest) id() string { return g.kind + "/" + itoa(g.VMID) }

@@ -475,7 +475,11 @@ func (s *Server) followHA(vmid, mine int, verb string, timeout time.Duration) {
 	if !s.pause(s.scaled(haRound), nil) || !step(func(g *guest) { g.HAState = "request_" + verb }) || !s.pause(s.scaled(haRound), nil) {
 		return
 	}
-	var upid string
+	// The resource manager does one thing at a time to a service.
+	var upid, before string
+	if !step(func(g *guest) { before = g.agent }) || before != "" && !s.awaitEnd(before) {
+		return
+	}
 	ok := step(func(g *guest) {
 		if g.Running == (verb == "start") {
 			return
@@ -493,6 +497,7 @@ func (s *Server) followHA(vmid, mine int, verb string, timeout time.Duration) {
 			w.log("task started by HA resource agent")
 			return run(w)
 		})
+		g.agent = upid
 	})
 	if !ok || !s.awaitEnd(upid) {
 		return
