@@ -383,3 +383,38 @@ func TestEachJobIsClaimedByOne(t *testing.T) {
 		}
 	})
 }
+
+func TestJobsOfABatchAndOldJobs(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		var made []jobs.Job
+		for _, container := range []inventory.ID{"c1", "c2", "c3"} {
+			j := start108(container)
+			j.CreatedAt = noon.Add(time.Duration(len(made)) * time.Second)
+			if container != "c2" {
+				j.Batch, j.BatchSize, j.Leftovers = "b", 2, true
+			}
+			created, err := db.CreateJob(ctx, j, hour, "")
+			must(t, err)
+			made = append(made, created)
+		}
+		got, err := db.BatchJobs(ctx, "b")
+		must(t, err)
+		if diff := cmp.Diff([]jobs.Job{made[0], made[2]}, got); diff != "" || got[0].BatchSize != 2 || !got[0].Leftovers {
+			t.Error(diff)
+		}
+
+		must(t, db.FinishJob(ctx, made[0].ID, 1, jobs.Succeeded, "", 0))
+		must(t, db.FinishJob(ctx, made[1].ID, 1, jobs.Succeeded, "", 0))
+		must(t, db.MarkNotified(ctx, made[1].ID))
+		if n, err := db.PurgeJobs(ctx, hour); n != 0 || err != nil {
+			t.Errorf("%d young jobs were removed, %v", n, err)
+		}
+		if n, err := db.PurgeJobs(ctx, -hour); n != 1 || err != nil {
+			t.Errorf("%d jobs were removed, want the one that was told, %v", n, err)
+		}
+		if _, there, _ := db.Job(ctx, made[1].ID); there {
+			t.Error("it is still there")
+		}
+	})
+}

@@ -78,6 +78,24 @@ func TestAnAnswerCountsOnceAndOnlyForItsQuestion(t *testing.T) {
 	})
 }
 
+func TestAQuestionIsReadByWhomItWasPutTo(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		several := handlers.Confirmation{Token: "t9", Person: "slack:U1", Action: "bulk:stop", Subject: "a1,b2"}
+		must(t, db.Ask(t.Context(), several, hour))
+		got, found, err := db.Question(t.Context(), "t9", "slack:U1")
+		if got != several || !found || err != nil {
+			t.Errorf("%+v, %v, %v", got, found, err)
+		}
+		if _, found, _ := db.Question(t.Context(), "t9", "slack:U2"); found {
+			t.Error("somebody else reads it")
+		}
+		must(t, db.Ask(t.Context(), question, ended))
+		if _, found, _ := db.Question(t.Context(), question.Token, question.Person); found {
+			t.Error("it is read after its time")
+		}
+	})
+}
+
 func TestALateAnswerDoesNotCount(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, db *storage.DB) {
 		must(t, db.Ask(t.Context(), question, ended))

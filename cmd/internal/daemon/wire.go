@@ -255,8 +255,13 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 				}
 				return refresh.Run(ctx)
 			}),
-			"rules":    bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
-			"jobs":     runner,
+			"rules": bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
+			"jobs":  runner,
+			"old jobs": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) {
+				if err := runner.Purge(ctx); err != nil && ctx.Err() == nil {
+					d.log.ErrorContext(ctx, "remove old jobs", "err", err)
+				}
+			}},
 			"services": inside,
 			"boards":   keep,
 			"audit":    bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
