@@ -66,7 +66,8 @@ func (h *Handlers) credentials(ctx context.Context, r *Request) chat.Answer {
 	case f := <-result:
 		var good bool
 		if a.Now, good = h.reveal(ctx, r, f); !good {
-			r.Note("failed", f.err.Error())
+			why, _ := view.GuestTrouble(guestKind(f.err))
+			r.Note("failed", why)
 			a.Expire, a.After = 0, nil
 		}
 	case <-timer.C:

@@ -113,7 +113,7 @@ func (h *Handlers) postBoard(ctx context.Context, r *Request, q view.Query) chat
 				h.Log.ErrorContext(ctx, "keep a board", "request", r.ID, "err", err)
 			}
 		},
-		Missed: func(error) chat.Surface { return view.CannotPost() },
+		Missed: func(err error) chat.Surface { return view.CannotPost(err) },
 	}
 }
 

@@ -199,7 +199,7 @@ func (h *Handlers) share(_ context.Context, r *Request) chat.Answer {
 		return chat.Answer{Now: view.Replaced()}
 	}
 	d.SharedBy = r.Person.Name
-	return chat.Answer{Now: d.Shared(), Missed: func(error) chat.Surface { return view.CannotPost() }}
+	return chat.Answer{Now: d.Shared(), Missed: func(err error) chat.Surface { return view.CannotPost(err) }}
 }
 
 func (h *Handlers) eventsPage(ctx context.Context, id inventory.ID, space chat.Space, t tab) view.Events {

@@ -10,6 +10,7 @@ import (
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/live"
+	"github.com/pvechat/pvechat/bot/view"
 	"github.com/pvechat/pvechat/proxmox"
 	"github.com/pvechat/pvechat/proxmox/guest"
 )
@@ -51,6 +52,10 @@ type Deps struct {
 	// Platforms are where outcomes are told.
 	Platforms []chat.Platform
 
+	// Drift says how the database's tables differ from what they should be; ""
+	// where they do not. nil: they never do.
+	Drift func() string
+
 	// Audit is read by admins, and gets the outcomes of jobs; nil: nowhere.
 	Audit AuditLog
 
@@ -85,6 +90,23 @@ func (h *Handlers) Routes() []Route {
 
 // nameOption is the container of a command.
 var nameOption = chat.Option{Name: "name", Summary: "hostname, VMID, node/name or cluster/name", Required: true, Suggest: true}
+
+// drifted refuses what makes or removes containers while the tables are not as
+// they should be: what becomes of it could not be written down.
+func (h *Handlers) drifted(ctx context.Context, r *Request) *chat.Answer {
+	if h.Drift == nil {
+		return nil
+	}
+	how := h.Drift()
+	if how == "" {
+		return nil
+	}
+	h.Log.WarnContext(ctx, "refused: the tables differ", "request", r.ID, "route", r.Route.Name, "drift", how)
+	r.Note("refused", "the tables differ")
+	return &chat.Answer{Now: view.Trouble{
+		What: "pvechat's database is not as it should be", Why: "the tables differ: " + how, Now: "Nothing was done.", Request: r.ID,
+	}.Message()}
+}
 
 // busy returns the open job of a container.
 func (h *Handlers) busy(id inventory.ID) *jobs.Job {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -35,9 +36,17 @@ type world struct {
 	router *handlers.Router
 	chat   *platform
 	serial int
+
+	// Of tests that let things go wrong.
+	log  *slog.Logger         // nil: nowhere
+	tune func(*handlers.Deps) // nil: as it is
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldOf(t, &world{}, nil) }
+
+// newWorldOf is newWorld with what w holds already, and requests to Proxmox by
+// way of a transport.
+func newWorldOf(t *testing.T, w *world, through http.RoundTripper) *world {
 	t.Helper()
 	pve := proxmoxtest.New(proxmoxtest.Options{Scale: 0.01, Plain: true})
 	pve.Token(token, "secret", map[string][]string{"/": proxmoxtest.Administrator()})
@@ -50,11 +59,11 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(pve.Close)
-	client, err := proxmox.New(proxmox.Config{Name: "home", URLs: []string{pve.URL()}, TokenID: token, TokenSecret: "secret", Insecure: true})
+	client, err := proxmox.New(proxmox.Config{Name: "home", URLs: []string{pve.URL()}, TokenID: token, TokenSecret: "secret", Insecure: true, Transport: through, Log: w.log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, pve: pve, client: client, db: storagetest.Open(t), chat: &platform{}}
+	w.t, w.pve, w.client, w.db, w.chat = t, pve, client, storagetest.Open(t), &platform{}
 	w.build()
 	if _, err := w.inv.Refresh(t.Context(), "home"); err != nil {
 		t.Fatal(err)
@@ -72,7 +81,10 @@ func (w *world) build() {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	log := slog.New(slog.DiscardHandler)
+	log := w.log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	w.inv = inventory.New(inventory.Config{Sources: []inventory.Source{w.client}, Witnesses: map[string]inventory.Witness{"home": w.client}, Store: w.db, Every: 30 * time.Second, Log: log})
 	var h *handlers.Handlers
 	w.jobs = jobs.New(jobs.Config{
@@ -90,10 +102,14 @@ func (w *world) build() {
 			return h.SharedBoard(filter, space, changed, confirmed)
 		},
 	})
-	h = handlers.New(handlers.Deps{
+	deps := handlers.Deps{
 		Log: log, Policy: rules, Inventory: w.inv, Clusters: map[string]handlers.Proxmox{"home": w.client}, Jobs: w.jobs, Live: keep,
 		Events: w.db, History: history, Confirmations: w.db, Every: 30 * time.Second, Now: time.Now, Platforms: []chat.Platform{w.chat}, Audit: w.db,
-	})
+	}
+	if w.tune != nil {
+		w.tune(&deps)
+	}
+	h = handlers.New(deps)
 	w.router, err = handlers.NewRouter(log, rules, w.db, w.inv, w.db, time.Now, h.Routes()...)
 	if err != nil {
 		w.t.Fatal(err)

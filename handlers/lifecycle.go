@@ -208,6 +208,9 @@ func (h *Handlers) underWay(ctx context.Context, r *Request, j jobs.Job, token s
 
 // delete lists what goes, asks for the name, and makes the job.
 func (h *Handlers) delete(ctx context.Context, r *Request) chat.Answer {
+	if refusal := h.drifted(ctx, r); refusal != nil {
+		return *refusal
+	}
 	if refusal := h.refuse(r, jobs.Delete); refusal != nil {
 		return *refusal
 	}

@@ -157,6 +157,10 @@ func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 	if answer != nil {
 		return *answer
 	}
+	ctx = chat.WithRequest(ctx, slog.String("request", req.ID), slog.String("person", inv.Person.Key()), slog.String("route", req.Route.Name))
+	if c := req.Container; c != nil {
+		ctx = chat.WithRequest(ctx, slog.String("container", string(c.ID)), slog.String("cluster", c.Cluster), slog.Int("vmid", c.VMID))
+	}
 	ctx, cancel := context.WithTimeout(ctx, req.Route.Timeout)
 	defer cancel()
 	if req.Route.Audited && inv.ID != "" {
@@ -169,6 +173,9 @@ func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 		}
 	}
 	a := req.Route.Handle(ctx, req)
+	if then, of := a.Then, ctx; then != nil {
+		a.Then = func(ctx context.Context) (chat.Surface, error) { return then(chat.SameRequest(ctx, of)) }
+	}
 	log.InfoContext(ctx, "answered", "outcome", cmp.Or(req.outcome, "ok"), "detail", req.detail, "job", req.job)
 	if req.Route.Audited {
 		r.record(ctx, log, req, cmp.Or(req.outcome, "ok"))

@@ -309,10 +309,6 @@ func (c *Client) read(ctx context.Context, r *request) error {
 		}
 		var again []int
 		for _, origin := range untried {
-			if last != nil {
-				c.log.WarnContext(ctx, "proxmox does not answer, asking again",
-					"cluster", c.name, "url", c.origins[origin], "attempt", attempt+1, "error", last)
-			}
 			attempt++
 			err := c.attempt(ctx, r, origin, attempt)
 			if !mayHelp(err) || ctx.Err() != nil {
@@ -363,10 +359,6 @@ func (c *Client) write(ctx context.Context, r *request) error {
 	defer leave()
 	var last error
 	for i, origin := range c.order() {
-		if last != nil {
-			c.log.WarnContext(ctx, "proxmox cannot be reached, sending elsewhere",
-				"cluster", c.name, "url", c.origins[origin], "attempt", i+1, "error", last)
-		}
 		err := c.attempt(ctx, r, origin, i+1)
 		if err == nil || !NotSent(err) || ctx.Err() != nil {
 			return err
@@ -402,10 +394,15 @@ func (c *Client) attempt(ctx context.Context, r *request, origin, n int) error {
 	default:
 		c.mark(origin, time.Time{})
 	}
+	took := c.now().Sub(began)
 	c.observe(Call{
 		Method: r.method, Endpoint: r.endpoint, URL: c.origins[origin], Attempt: n,
-		Status: status, Err: err, Duration: c.now().Sub(began), UPID: r.upid,
+		Status: status, Err: err, Duration: took, UPID: r.upid,
 	})
+	if err != nil && !errors.Is(ctx.Err(), context.Canceled) {
+		c.log.WarnContext(ctx, "proxmox did not do it", "cluster", c.name, "method", r.method, "endpoint", r.endpoint, "url", c.origins[origin],
+			"node", r.node, "vmid", r.vmid, "upid", string(r.upid), "attempt", n, "status", status, "duration", took, "err", err)
+	}
 	return err
 }
 

@@ -429,8 +429,8 @@ func TestACallIsObservedAndLogged(t *testing.T) {
 		if diff := cmp.Diff(want, calls, cmpopts.EquateErrors()); diff != "" {
 			t.Error(diff)
 		}
-		want1 := `level=WARN msg="proxmox cannot be reached, sending elsewhere" cluster=home url=http://b:8006 attempt=2 ` +
-			`error="proxmox: POST /nodes/{node}/lxc/{vmid}/status/start at http://a:8006: dial tcp: connection refused"` + "\n"
+		want1 := `level=WARN msg="proxmox did not do it" cluster=home method=POST endpoint=/nodes/{node}/lxc/{vmid}/status/start url=http://a:8006 ` +
+			`node=pve1 vmid=101 upid="" attempt=1 status=0 duration=0s err="proxmox: POST /nodes/{node}/lxc/{vmid}/status/start at http://a:8006: dial tcp: connection refused"` + "\n"
 		if log.String() != want1 {
 			t.Errorf("the log is %s", &log)
 		}

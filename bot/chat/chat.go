@@ -297,6 +297,15 @@ var (
 	ErrForbidden = errors.New("chat: the platform does not allow it")
 )
 
+// MissingScopeError is an [ErrForbidden]: the app was installed without a right
+// that the call needs.
+type MissingScopeError struct{ Scope string }
+
+func (e *MissingScopeError) Error() string { return "chat: the app lacks the scope " + e.Scope }
+
+// Unwrap returns ErrForbidden.
+func (e *MissingScopeError) Unwrap() error { return ErrForbidden }
+
 // RateLimitedError says that the platform wants a pause.
 type RateLimitedError struct{ RetryAfter time.Duration }
 

@@ -272,6 +272,9 @@ func (r *Runner) logFailure(ctx context.Context, what string, err error) {
 // carry works on one job to its end, or until ctx ends or another process has
 // it.
 func (r *Runner) carry(ctx context.Context, j Job) {
+	ctx = chat.WithRequest(ctx, slog.String("request", j.Request), slog.String("person", j.Person.Key()), slog.String("job", j.ID),
+		slog.String("action", string(j.Action)), slog.String("container", string(j.Container)), slog.String("cluster", j.Cluster),
+		slog.String("node", j.Node), slog.Int("vmid", j.VMID))
 	held, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
 	defer wg.Wait()

@@ -352,12 +352,3 @@ func (w *work) look(ctx context.Context) (proxmox.ContainerStatus, error) {
 	w.logFailure(ctx, "store a container's state", w.cfg.Inventory.Observe(ctx, w.Container, st.Container))
 	return st, nil
 }
-
-// Reason is an error in Proxmox's own words where it has some.
-func Reason(err error) string {
-	var api *proxmox.APIError
-	if errors.As(err, &api) {
-		return api.Text()
-	}
-	return err.Error()
-}

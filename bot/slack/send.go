@@ -239,6 +239,9 @@ func refusal(method, code, hint string) error {
 		return rateLimited(method, pause)
 	}
 	e := &codeError{method: method, code: code, hint: cut(line(hint), 300), kind: kinds[code]}
+	if scope, ok := strings.CutPrefix(hint, "needs "); ok && code == "missing_scope" {
+		e.kind = &chat.MissingScopeError{Scope: scope}
+	}
 	if strings.HasPrefix(code, "restricted_action") {
 		e.kind = chat.ErrForbidden
 	}

@@ -1,9 +1,11 @@
 package view
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/pvechat/pvechat/bot/access"
 	"github.com/pvechat/pvechat/bot/chat"
@@ -95,6 +97,18 @@ func known(reason string) string {
 	}
 	r := strings.ToLower(reason)
 	for _, a := range []struct{ has, do string }{
+		{"does not accept pvechat's token", "An admin has to check token_id and token_secret, and whether the token has expired."},
+		{"does not answer the rest of its cluster", "Look at that node's power and network; the other nodes answer."},
+		{"the proxy before proxmox", "An admin has to look at the proxy, and at pveproxy behind it."},
+		{"(dns)", "An admin has to check the address in urls, and the name server."},
+		{"refused the connection", "Look whether Proxmox is up there, then try again."},
+		{"did not answer in time (timeout)", "Try again in a minute. If it stays, look at the network between pvechat and Proxmox."},
+		{"(tls)", "Nothing was sent. An admin has to compare the certificate with fingerprints or ca_file."},
+		{"broke off", "Try again; if it stays, look at the network between pvechat and Proxmox."},
+		{"the answer of proxmox could not be read", "It is not repeated. Give the id to your admin: this is a defect of pvechat, or of a proxy."},
+		{"knows no such thing", "It was removed, or moved away. Refresh, and look again."},
+		{"the tables differ", "An admin has to run pvechat migrate --repair. Looking goes on meanwhile."},
+		{"database", "Try again in a minute. If it stays, an admin has to look at the database."},
 		{"is locked (backup)", "Wait until the backup has ended, then try again."},
 		{"is locked (snapshot-delete)", "Wait until its snapshot has been removed, then try again."},
 		{"is locked (snapshot)", "Wait until the snapshot has ended, then try again."},
@@ -195,7 +209,15 @@ func Misspelt(what, why string, usage []string) chat.Message {
 }
 
 // CannotPost answers privately where a public answer could not be shown.
-func CannotPost() chat.Message {
+func CannotPost(err error) chat.Message {
+	if limited, ok := errors.AsType[*chat.RateLimitedError](err); ok {
+		return Refused("This channel has had too many messages.", "It takes the next one in "+Duration(max(time.Second, limited.RetryAfter))+". Nothing was posted; try again then, or open your own view.",
+			chat.Button{ID: "board:more", Label: "Open my view"})
+	}
+	if scope, ok := errors.AsType[*chat.MissingScopeError](err); ok {
+		return Refused("pvechat's app may not post.", "It lacks the scope "+scope.Scope+": an admin has to add it, and to install the app again. Nothing was posted.",
+			chat.Button{ID: "board:more", Label: "Open my view"})
+	}
 	return Refused("pvechat cannot post here.", "It is no member of this channel, or may not write in it. Invite it, then try again; or open your own view.",
 		chat.Button{ID: "board:more", Label: "Open my view"})
 }

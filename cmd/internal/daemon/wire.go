@@ -45,9 +45,9 @@ func NewLog(c LogConfig, w io.Writer) *slog.Logger {
 	_ = level.UnmarshalText([]byte(c.Level)) // was checked when it was read
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, o))
+		return slog.New(chat.LogRequests(slog.NewTextHandler(w, o)))
 	}
-	return slog.New(slog.NewJSONHandler(w, o))
+	return slog.New(chat.LogRequests(slog.NewJSONHandler(w, o)))
 }
 
 // New puts the parts together. It does no I/O.
@@ -179,6 +179,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 
 	history := inventory.NewHistory(inventory.HistoryConfig{Clusters: parts.past, TokenUser: parts.users, Store: db, Now: time.Now, Log: d.log})
 
+	tables := &drift{db: db, log: d.log}
 	var h *handlers.Handlers
 	var keep *live.Live
 	runner := jobs.New(jobs.Config{
@@ -205,7 +206,7 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 	})
 	h = handlers.New(handlers.Deps{
 		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Jobs: runner, Live: keep, Events: db, History: history,
-		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed, Audit: db,
+		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed, Audit: db, Drift: tables.how,
 	})
 	router, err := handlers.NewRouter(d.log, d.rules, db, inv, db, time.Now, h.Routes()...)
 	if err != nil {
@@ -264,8 +265,9 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 			}},
 			"services": inside,
 			"boards":   keep,
+			"tables":   bot.Every{Period: time.Minute, Do: tables.look},
 			"audit":    bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
-			"http":     bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, inv), Metrics: d.metrics, Log: d.log},
+			"http":     bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, tables, inv), Metrics: d.metrics, Log: d.log},
 		},
 	}, nil
 }
@@ -303,13 +305,15 @@ func witnesses(clients []*proxmox.Client) map[string]inventory.Witness {
 }
 
 // checks are the lines of /readyz.
-func (d *Daemon) checks(db *storage.DB, inv *inventory.Inventory) func(context.Context) []bot.Check {
+func (d *Daemon) checks(db *storage.DB, tables *drift, inv *inventory.Inventory) func(context.Context) []bot.Check {
 	return func(ctx context.Context) []bot.Check {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
 		base := bot.Check{Name: "database", OK: true, Detail: "answers"}
 		if err := db.Ping(ctx); err != nil {
 			base.OK, base.Detail = false, err.Error()
+		} else if how := tables.how(); how != "" {
+			base.OK, base.Detail, base.Minor = false, "the tables differ: "+how, true
 		}
 		checks := []bot.Check{base, d.rules.check()}
 		for _, p := range d.platforms {
