@@ -300,8 +300,12 @@ func TestAPictureIsUploadedAndAnotherTakesItsPlace(t *testing.T) {
 				return len(m) == 1 && strings.Contains(string(m[0].Components), `"`+alt+`"`) && len(m[0].Files) == 1 && m[0].Files[0] == "picture-0.png"
 			})
 		}
-		if n := len(s.sim.Messages(ops, benID)); n != 0 {
-			t.Errorf("Ben sees %d messages", n)
+		at := s.sim.Messages(ops, anaID)[0].At()
+		if got := s.sim.File(anaID, at, "picture-0.png"); string(got) != "\x89PNG" {
+			t.Errorf("the picture is %q", got)
+		}
+		if got := s.sim.File(benID, at, "picture-0.png"); got != nil || len(s.sim.Messages(ops, benID)) != 0 {
+			t.Errorf("Ben sees what is Ana's: %q", got)
 		}
 	})
 }

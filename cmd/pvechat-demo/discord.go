@@ -56,6 +56,7 @@ func (w *world) discordRoutes(mux *http.ServeMux) {
 			return do(ctx, p.discord, a)
 		}))
 	}
+	mux.HandleFunc("GET /api/discord/file", w.file)
 	mux.HandleFunc("POST /api/discord/submit", post(func(ctx context.Context, f discordForm) (answer, error) {
 		p, err := somebody(f.Person)
 		if err != nil {
@@ -67,6 +68,22 @@ func (w *world) discordRoutes(mux *http.ServeMux) {
 		}
 		return discordAnswer(w.discord.Submit(ctx, p.discord, open.CustomID, f.Values))
 	}))
+}
+
+// file is a picture of a message that a person sees.
+func (w *world) file(out http.ResponseWriter, r *http.Request) {
+	p, err := somebody(r.FormValue("person"))
+	if err != nil {
+		refuse(out, http.StatusNotFound, err.Error())
+		return
+	}
+	content := w.discord.File(p.discord, discordtest.At{Channel: r.FormValue("channel"), Message: r.FormValue("message")}, r.FormValue("name"))
+	if http.DetectContentType(content) != "image/png" {
+		refuse(out, http.StatusNotFound, "there is no such picture for "+p.Name)
+		return
+	}
+	out.Header().Set("Content-Type", "image/png")
+	_, _ = out.Write(content) // who has gone needs no picture
 }
 
 func (a discordAct) at() discordtest.At {

@@ -219,7 +219,7 @@ func TestPageReadsMarkup(t *testing.T) {
 		{"discord/markdown", "a_b_c 2 * 3 * 4", plain("a_b_c 2 * 3 * 4")},
 		{"discord/markdown", "**a\nb**", plain("<strong>a<br>b</strong>")},
 		{"discord/markdown", `\*a\* \<t:1:R\> \` + "`" + `a\` + "`" + ` \\`, plain("*a* &lt;t:1:R&gt; `a` \\")},
-		{"discord/markdown", "### H\n-# dim\np", `<h5 class="md-h3">H</h5><div class="subtext">dim</div>` + plain("p")},
+		{"discord/markdown", "### H\n-# dim\np", `<h3 class="md-h3">H</h3><div class="subtext">dim</div>` + plain("p")},
 		{"discord/markdown", "a\n```\nb **c**\n```\nd", plain("a") + "<pre><code>b **c**</code></pre>" + plain("d")},
 		{"discord/markdown", "> q\np", "<blockquote>q</blockquote>" + plain("p")},
 		{"discord/markdown", "[see](https://a.example/) [no](javascript:alert(1))", plain(link("https://a.example/", "see") + " [no](javascript:alert(1))")},
@@ -266,5 +266,35 @@ func TestPageReadsCommands(t *testing.T) {
 		if got != tc.want {
 			t.Errorf("%q means %s, want %s", tc.text, got, tc.want)
 		}
+	}
+}
+
+// A picture is uploaded beside the message, and shown to whoever sees that.
+func TestPageShowsAPicture(t *testing.T) {
+	d := newDemo(t, "discord")
+	b := newBrowser(t, d, "discord", desktop)
+	w := &walk{demo: d, t: t, hands: b}
+	w.be("ana")
+	w.say("show jellyfin")
+	panel := until(w, "the panel", func(s state) (discordMessage, bool) {
+		for _, m := range s.Discord.Channels[0].Messages {
+			if strings.Contains(plain(m.Components), "Show graph") {
+				return m, true
+			}
+		}
+		return discordMessage{}, false
+	})
+	show := find(t, discordControls(panel.Components), "", "Show graph")
+	show.message = panel.ID
+	w.press(show)
+	b.poll("see the picture", chromedp.PollFunction[bool](`() => document.querySelector('[data-message] img')?.naturalWidth > 0`, every, forLong))
+	src := evaluate[string](b, `document.querySelector('[data-message] img').src`)
+	resp, err := http.Get(strings.Replace(src, "person=ana", "person=ben", 1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusNotFound {
+		t.Errorf("Ben gets Ana's picture: %s", resp.Status)
 	}
 }

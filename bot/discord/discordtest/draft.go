@@ -25,7 +25,7 @@ var (
 // readDraft examines the message in f. With old it is an edit: what f does not
 // name stays. The caller looks at p afterwards; the error is that of an empty
 // message.
-func (s *Server) readDraft(f form, files []string, old *message, settable int, pings []string) (draft, error) {
+func (s *Server) readDraft(f form, files []file, old *message, settable int, pings []string) (draft, error) {
 	d := draft{}
 	edit := old != nil
 	if edit {
@@ -87,7 +87,7 @@ func (s *Server) readDraft(f form, files []string, old *message, settable int, p
 
 // readFiles returns the message's files after the request. On an edit, the files
 // of before stay unless attachments names those to keep.
-func (s *Server) readFiles(f form, uploaded []string, old []file) []file {
+func (s *Server) readFiles(f form, uploaded, old []file) []file {
 	keep := slices.Clone(old)
 	attachments := f.objects("attachments", 0, 10)
 	if f.has("attachments") {
@@ -99,8 +99,9 @@ func (s *Server) readFiles(f form, uploaded []string, old []file) []file {
 		}
 		keep = slices.DeleteFunc(keep, func(file file) bool { return !named[file.id] })
 	}
-	for _, name := range uploaded {
-		keep = append(keep, file{s.newID(), name})
+	for _, up := range uploaded {
+		up.id = s.newID()
+		keep = append(keep, up)
 	}
 	if len(keep) > 10 {
 		f.bad("attachments", "BASE_TYPE_MAX_LENGTH", "Must be %d or fewer in length.", 10)

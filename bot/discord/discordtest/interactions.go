@@ -170,7 +170,7 @@ func (it *interaction) allowed() []int {
 }
 
 // respond does what a first response says; s.mu is held.
-func (s *Server) respond(it *interaction, body any, files []string) error {
+func (s *Server) respond(it *interaction, body any, files []file) error {
 	var p problems
 	fields, _ := body.(object)
 	f := form{p: &p, fields: fields}

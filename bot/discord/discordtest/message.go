@@ -133,6 +133,26 @@ func (s *Server) Messages(channelID, userID string) []Message {
 	return list
 }
 
+// File is the content of a file of a message that a person sees; nil for none.
+func (s *Server) File(userID string, at At, name string) []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch := s.channelFor(at.Channel, userID)
+	if ch == nil {
+		return nil
+	}
+	m := ch.find(at.Message)
+	if m == nil || !m.visibleTo(userID) {
+		return nil
+	}
+	for _, f := range m.files {
+		if f.name == name {
+			return slices.Clone(f.content)
+		}
+	}
+	return nil
+}
+
 // channelFor finds a channel that a person sees; s.mu is held.
 func (s *Server) channelFor(channelID, userID string) *channel {
 	if channelID == "" && s.users[userID] != nil {
@@ -170,7 +190,18 @@ type draft struct {
 	mentions   []string
 }
 
-type file struct{ id, name string }
+type file struct {
+	id, name string
+	content  []byte
+}
+
+func names(files []file) []string {
+	var list []string
+	for _, f := range files {
+		list = append(list, f.name)
+	}
+	return list
+}
 
 func (m *message) visibleTo(userID string) bool {
 	return m.ephemeralFor == "" || m.ephemeralFor == userID
@@ -181,9 +212,7 @@ func (m *message) public() Message {
 		ID: m.id, Channel: m.channel.id, EphemeralFor: m.ephemeralFor, Flags: m.flags, Content: m.content,
 		Components: mustMarshal(list(m.components)), Embeds: mustMarshal(list(m.embeds)),
 		Created: m.created, Edited: m.edits, Reference: m.reference, Mentions: slices.Clone(m.mentions),
-	}
-	for _, f := range m.files {
-		p.Files = append(p.Files, f.name)
+		Files: names(m.files),
 	}
 	return p
 }

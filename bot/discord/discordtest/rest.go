@@ -74,8 +74,8 @@ func (s *Server) note(r *Request) {
 // call is one REST request.
 type call struct {
 	*http.Request
-	body  any // decoded
-	files []string
+	body  any    // decoded
+	files []file // without an id yet
 	at    time.Time
 	about string // the message that it made, or is about
 }
@@ -159,7 +159,7 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, to route) {
 	if header.Get("Authorization") != "" {
 		header.Set("Authorization", "[redacted]")
 	}
-	log := &Request{Time: s.now(), Method: r.Method, Path: r.URL.RequestURI(), Route: to.pattern, Header: header, Body: raw, Files: c.files}
+	log := &Request{Time: s.now(), Method: r.Method, Path: r.URL.RequestURI(), Route: to.pattern, Header: header, Body: raw, Files: names(c.files)}
 
 	s.mu.Lock()
 	c.at = s.now()
@@ -252,7 +252,7 @@ func readCall(r *http.Request) (*call, json.RawMessage, error) {
 	return c, raw, nil
 }
 
-func readParts(raw []byte, boundary string) (payload []byte, files []string, err error) {
+func readParts(raw []byte, boundary string) (payload []byte, files []file, err error) {
 	parts := multipart.NewReader(bytes.NewReader(raw), boundary)
 	for {
 		part, err := parts.NextPart()
@@ -270,7 +270,7 @@ func readParts(raw []byte, boundary string) (payload []byte, files []string, err
 		case part.FormName() == "payload_json":
 			payload = content
 		case part.FileName() != "":
-			files = append(files, part.FileName())
+			files = append(files, file{name: part.FileName(), content: content})
 		}
 	}
 }

@@ -87,8 +87,16 @@ function select(c, surface) {
   });
 }
 
-// Pictures and files stand as words: nothing is loaded from elsewhere.
-const picture = (media, words) => h('span.picture', { role: 'img', 'aria-label': words ?? 'Picture', title: media?.url }, words ?? 'Picture');
-function thumbnail(c) { return picture(c.media, c.description); }
-function gallery(c) { return h('div.d-gallery', null, c.items.map(i => picture(i.media, i.description))); }
-function file(c) { return h('div.d-file', null, '📎 ', c.file?.url?.replace(/^attachment:\/\//, '')); }
+const attached = /^attachment:\/\//;
+
+// A picture that came with the message is shown. Others stand as words: nothing is
+// loaded from elsewhere.
+function picture(media, words, surface) {
+  const alt = words ?? 'Picture';
+  if (attached.test(media?.url)) return h('img.d-picture', { src: surface.file(media.url.replace(attached, '')), alt });
+  return h('span.picture', { role: 'img', 'aria-label': alt, title: media?.url }, alt);
+}
+
+function thumbnail(c, surface) { return picture(c.media, c.description, surface); }
+function gallery(c, surface) { return h('div.d-gallery', null, c.items.map(i => picture(i.media, i.description, surface))); }
+function file(c) { return h('div.d-file', null, '📎 ', c.file?.url?.replace(attached, '')); }

@@ -237,6 +237,12 @@ class MessageSurface {
     return new Set(this.client.chosen.get(this.#key(c)) ?? c.options.filter(o => o.default).map(o => o.value));
   }
 
+  // file is where a file of the message is; an edit may bring another of its name.
+  file(name) {
+    const of = { person: this.client.page.person, ...this.at, name, edited: this.message.edited };
+    return `/api/discord/file?${new URLSearchParams(of)}`;
+  }
+
   click(c) { return this.client.act('click', { ...this.at, custom_id: c.custom_id }, this.message.id, this.controlID(c)); }
 
   choose(c, values) {

@@ -22,7 +22,7 @@ export function markdown(text, names) {
 }
 
 const leads = [
-  [/^(#{1,3}) +(\S.*)$/, (m, say) => h(`h${m[1].length + 2}.md-h${m[1].length}`, null, say(m[2]))],
+  [/^(#{1,3}) +(\S.*)$/, (m, say) => h(`h3.md-h${m[1].length}`, null, say(m[2]))],
   [/^-# +(\S.*)$/, (m, say) => h('div.subtext', null, say(m[1]))],
   [/^> (.*)$/, (m, say) => h('blockquote', null, say(m[1]))],
   [/^( *)[-*] +(\S.*)$/, (m, say) => h('div.item', { vars: { indent: Math.floor(m[1].length / 2) } }, h('span', { 'aria-hidden': 'true' }, m[1] ? '◦' : '•'), h('span', null, say(m[2])))],

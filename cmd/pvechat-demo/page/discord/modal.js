@@ -10,12 +10,11 @@ export function modal(client, m) {
   const busy = client.busy.has('submit');
   const cancel = () => client.act('cancel', {}, 'modal');
   return h('div.d-scrim', { key: m.custom_id },
-    h('form.d-modal', {
-      role: 'dialog', 'aria-label': m.title, 'data-modal': m.custom_id, tabindex: '-1', novalidate: true,
+    h('div.d-modal', {
+      role: 'dialog', 'aria-label': m.title, 'data-modal': m.custom_id, tabindex: '-1',
       mounted: el => takeFocus(el.querySelector('input, textarea') ?? el),
-      onsubmit: only(() => client.submit(m)),
       onkeydown: event => { if (event.key === 'Escape') only(cancel)(event); },
-    },
+    }, h('form.contents', { novalidate: true, onsubmit: only(() => client.submit(m)) },
     h('header.d-modal-head', null,
       h('span.avatar.is-app.small', { 'aria-hidden': 'true' }, initials(client.state.bot.name)), h('h2', null, m.title),
       h('button.d-icon', { type: 'button', 'aria-label': 'Close', onclick: cancel }, '×')),
@@ -24,7 +23,7 @@ export function modal(client, m) {
       client.notices.has('modal') && h('div.d-notice', { role: 'alert' }, client.notices.get('modal'))),
     h('footer.d-modal-foot', null,
       h('button.d-button.is-secondary', { type: 'button', 'data-cancel': true, onclick: cancel }, 'Cancel'),
-      h('button.d-button.is-primary', { type: 'submit', 'data-submit': true, disabled: busy }, 'Submit'))));
+      h('button.d-button.is-primary', { type: 'submit', 'data-submit': true, disabled: busy }, 'Submit')))));
 }
 
 // inputs lists the text inputs of a form.

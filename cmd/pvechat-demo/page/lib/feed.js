@@ -13,6 +13,7 @@ export function feed(client, key, count, items) {
     mounted: el => {
       Object.assign(el, { ending: true, counted: count, client, was: 0 });
       new ResizeObserver(() => toEnd(el)).observe(el);
+      el.addEventListener('load', () => toEnd(el), true); // of a picture in it
       toEnd(el);
     },
     onscroll: event => scrolled(event.currentTarget),

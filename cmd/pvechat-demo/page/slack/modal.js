@@ -13,11 +13,10 @@ export function modal(client, view, below) {
   const busy = client.busy.has(`${view.id} submit`);
   const close = () => surface.close();
   return h('div.s-scrim', { key: view.id },
-    h('form.s-modal', {
-      role: 'dialog', 'aria-label': view.title?.text, 'data-modal': view.id, tabindex: '-1', novalidate: true, mounted: focusFirst,
-      onsubmit: only(() => view.submit && surface.submit()),
+    h('div.s-modal', {
+      role: 'dialog', 'aria-label': view.title?.text, 'data-modal': view.id, tabindex: '-1', mounted: focusFirst,
       onkeydown: event => { if (event.key === 'Escape') only(close)(event); },
-    },
+    }, h('form.contents', { novalidate: true, onsubmit: only(() => view.submit && surface.submit()) },
     h('header.s-modal-head', null,
       below && h('button.s-icon', { type: 'button', 'aria-label': 'Back', onclick: close }, '‹'),
       h('h2', null, plain(view.title)),
@@ -25,7 +24,7 @@ export function modal(client, view, below) {
     h('div.s-modal-body', { 'data-scrolls': 'modal', tabindex: '-1' }, blocks(view.blocks, surface), notice(client, view.id)),
     h('footer.s-modal-foot', null,
       h('button.s-button', { type: 'button', 'data-cancel': true, onclick: close }, view.close ? plain(view.close) : 'Close'),
-      view.submit && h('button.s-button.is-primary', { type: 'submit', 'data-submit': true, class: busy ? 'is-busy' : null, disabled: busy }, plain(view.submit)))));
+      view.submit && h('button.s-button.is-primary', { type: 'submit', 'data-submit': true, class: busy ? 'is-busy' : null, disabled: busy }, plain(view.submit))))));
 }
 
 // home draws the Home tab.
