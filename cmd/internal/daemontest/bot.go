@@ -26,8 +26,15 @@ func (w *World) Run() (stop func()) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	if w.Guests != nil {
+		cfg.Clusters[0].SSH.Dial = w.Guests.Dial
+	}
 	out := &output{to: w.t.Output(), found: make(chan string, 1)}
-	d, err := daemon.New(cfg, slog.New(slog.NewTextHandler(out, nil)))
+	log, level := io.Writer(out), slog.LevelInfo
+	if w.Log != nil {
+		log, level = io.MultiWriter(out, w.Log), slog.LevelDebug
+	}
+	d, err := daemon.New(cfg, slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level})))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -139,6 +146,7 @@ func (w *World) ready(out *output, ended <-chan struct{}) (address string) {
 	ctx := w.Patience()
 	select {
 	case address = <-out.found:
+		w.health = address
 	case <-ended:
 		w.t.Fatal("the bot ended before it was ready")
 	case <-ctx.Done():

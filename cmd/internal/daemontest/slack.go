@@ -65,6 +65,7 @@ type slackText struct{ Text string }
 type slackElement struct {
 	Type     string
 	Text     json.RawMessage // a string in a context block, else an object
+	Elements []slackText     // of preformatted text
 	ActionID string          `json:"action_id"`
 	Value    string
 	Options  []struct {
@@ -98,6 +99,9 @@ func (s *Surface) read(raw json.RawMessage) {
 		}
 		for _, e := range b.Elements {
 			words = append(words, slackWords(e.Text))
+			for _, pre := range e.Elements {
+				words = append(words, pre.Text)
+			}
 		}
 		line := plain(strings.Join(words, " "))
 		s.Text += line + "\n"

@@ -7,8 +7,12 @@ package daemontest
 
 import (
 	"context"
+	"crypto/ed25519"
 	"database/sql"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,8 +20,11 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
+	"github.com/pvechat/pvechat/proxmox/guest/guesttest"
 	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
 )
 
@@ -51,8 +58,15 @@ type World struct {
 	Refresh  time.Duration // default: 1 s
 	Off      Platform      // the platform that is left out of the configuration
 
+	// Guests are behind the containers' addresses; nil: the bot has no SSH.
+	Guests *guesttest.Server
+
+	// Log gets all that a bot in this process logs, debug lines too.
+	Log io.Writer
+
 	t        testing.TB
 	dir      string
+	health   string // address of the last bot
 	people   []*Person
 	channels map[string]*channel
 	serial   int
@@ -170,7 +184,12 @@ func (w *World) Config() string {
 	if w.Off != Discord {
 		fmt.Fprintf(&b, "discord: {bot_token: test-token, application_id: \"3000000000000000003\", guild_ids: [\"4000000000000000004\"], api_url: %q}\n", w.Discord.URL())
 	}
-	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, fingerprints: [%q]}\n", w.PVE.URL(), Token, w.PVE.Fingerprint())
+	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, fingerprints: [%q]", w.PVE.URL(), Token, w.PVE.Fingerprint())
+	if w.Guests != nil {
+		key, hosts := w.keys()
+		fmt.Fprintf(&b, ", ssh: {key_file: %q, known_hosts_file: %q}", key, hosts)
+	}
+	b.WriteString("}\n")
 	fmt.Fprintf(&b, "database: {url: %q}\nrefresh: {every: %s}\nhttp: {listen: \"127.0.0.1:0\"}\n", w.Database, w.Refresh)
 	fmt.Fprintf(&b, "channels: {ops: {slack: %s, discord: %q}}\naccess:\n", w.channels[Ops].ids[Slack], w.channels[Ops].ids[Discord])
 	for _, p := range w.people {
@@ -184,6 +203,45 @@ func (w *World) Config() string {
 		w.t.Fatal(err)
 	}
 	return file
+}
+
+// keys writes a key that all guests take, and the guests' own.
+func (w *World) keys() (key, knownHosts string) {
+	w.t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	block, err := ssh.MarshalPrivateKey(private, "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	key, knownHosts = filepath.Join(w.dir, "ssh-key"), filepath.Join(w.dir, "known-hosts")
+	for file, content := range map[string][]byte{key: pem.EncodeToMemory(block), knownHosts: w.Guests.KnownHosts(22)} {
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	return key, knownHosts
+}
+
+// Get asks the last bot's HTTP server and returns the status and the body.
+func (w *World) Get(path string) (status int, body string) {
+	w.t.Helper()
+	req, err := http.NewRequestWithContext(w.Patience(), http.MethodGet, "http://"+w.health+path, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	all, err := io.ReadAll(res.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return res.StatusCode, string(all)
 }
 
 // DB opens the bot's database beside the bot, for what only time could do
