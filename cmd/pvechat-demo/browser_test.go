@@ -56,13 +56,13 @@ func TestBothClientsOnOnePage(t *testing.T) {
 	discord.platform = "discord"
 	slack.say("dashboard")
 	discord.say("dashboard")
-	d.await("ana", "both boards", func(s state) bool {
+	both := d.await("ana", "both boards", func(s state) bool {
 		return len(s.Slack.Channels[0].Messages) == 1 && len(s.Discord.Channels[0].Messages) == 1
 	})
 	slack.sees("Containers · home")
 	discord.sees("Containers · home")
 	discord.platform = "both"
-	discord.picture("dashboard")
+	discord.picture("dashboard", both.Slack.Channels[0].Messages[0].TS, both.Discord.Channels[0].Messages[0].ID)
 }
 
 // browser is the page in Chromium, with the hands before it. It holds to the
@@ -259,19 +259,25 @@ func (b *browser) sees(text string) {
 }
 
 // picture writes one of what the page shows now, if pictures are asked for.
-func (b *browser) picture(name string) {
+func (b *browser) picture(name string, message ...string) {
 	b.t.Helper()
 	if *screenshots == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
-	png, err := chromedp.Run(ctx, chromedp.CaptureScreenshot())
-	if err == nil {
-		err = os.MkdirAll(*screenshots, 0o755)
+	for _, id := range message {
+		scroll := fmt.Sprintf(`document.querySelector('[data-message="%s"]').scrollIntoView({ block: 'start', behavior: 'instant' })`, id)
+		if err := chromedp.Do(ctx, chromedp.Evaluate[chromedp.Void](scroll)); err != nil {
+			b.t.Errorf("picture of %s: %v", name, err)
+		}
 	}
+	err := os.MkdirAll(*screenshots, 0o755)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(*screenshots, fmt.Sprintf("%s-%s-%s.png", b.platform, name, b.size.name)), png, 0o644)
+		var png []byte
+		if png, err = chromedp.Run(ctx, chromedp.CaptureScreenshot()); err == nil {
+			err = os.WriteFile(filepath.Join(*screenshots, fmt.Sprintf("%s-%s-%s.png", b.platform, name, b.size.name)), png, 0o644)
+		}
 	}
 	if err != nil {
 		b.t.Errorf("picture of %s: %v", name, err)

@@ -16,8 +16,10 @@ type hands interface {
 	press(c control, yes ...bool) // a button or an option; yes answers the control's own question
 	fill(view string, values map[string]string)
 	shut(view string)
-	sees(text string)    // fails unless the screen shows it
-	picture(name string) // of the screen, where there is one
+	sees(text string) // fails unless the screen shows it
+	// picture is one of the screen, where there is one; from the top of a
+	// message, where its id is given.
+	picture(name string, message ...string)
 }
 
 // control is something to press.
@@ -165,7 +167,7 @@ func walkSlack(w *walk) {
 	total, running, stopped := w.counts()
 	board := message(fmt.Sprintf("*%d* total · 🟢 *%d* running · ⏹️ *%d* stopped", total, running, stopped), false)
 	w.sees(fmt.Sprintf("%d running", running))
-	w.picture("dashboard")
+	w.picture("dashboard", board.TS)
 
 	// The filter opens Ana's own view; the board stays.
 	w.press(inMessage(board, "", "Stopped"))
@@ -197,11 +199,6 @@ func walkSlack(w *walk) {
 	panel := modal("*Address*")
 	w.sees("192.168.10.44")
 	w.picture("detail")
-	w.press(inModal(panel, "", "Events"))
-	panel = modal("Error")
-	w.picture("events")
-	w.press(inModal(panel, "", "Overview"))
-	panel = modal("*Address*")
 
 	// Stop asks; Cancel sends nothing, and the answer sends one task.
 	w.press(inModal(panel, "", "Stop…"), false)
@@ -214,6 +211,11 @@ func walkSlack(w *walk) {
 
 	// Delete, by the typed name.
 	w.press(inModal(done, "", "Manage"))
+	w.press(inModal(modal("▸ Overview"), "", "Events"))
+	modal("Stopped (forced)")
+	w.sees("Stopped (forced)")
+	w.picture("events")
+	w.press(inModal(modal("▸ Events"), "", "Overview"))
 	w.press(inModal(modal("Delete…"), "", "Delete…"))
 	form := modal("vm-104-disk-0")
 	w.fill(idOf(form), map[string]string{"name": "wrong"})
@@ -230,20 +232,26 @@ func walkSlack(w *walk) {
 
 	// Credentials: Ana sees them, Ben does not.
 	w.say("credentials " + secretIn)
-	secret := w.password(string(message("*PASSWORD*", true).Blocks))
+	shown := message("*PASSWORD*", true)
+	secret := w.password(string(shown.Blocks))
 	w.sees(secret)
-	w.picture("credentials")
+	w.picture("credentials", shown.TS)
 	w.be("ben")
 	w.say("credentials " + secretIn)
 	message("operator", true) // the role that it takes
 	w.picture("refused")
 	w.hides(secret)
 
-	// Proxmox does not answer: everything is still there, and says so.
+	// Hidden again, nobody sees them.
 	w.be("ana")
+	w.press(inMessage(shown, "", "Hide"))
+	until(w, "no credentials", func(s state) (any, bool) { return nil, !strings.Contains(string(encode(s)), secret) })
+
+	// Proxmox does not answer: everything is still there, and says so.
 	w.post("/api/fault", switching{"unreachable", true, ""})
-	message("was running", false)
-	w.picture("stale")
+	board = message("was running", false)
+	w.sees("was running")
+	w.picture("stale", board.TS)
 	w.post("/api/fault", switching{"unreachable", false, ""})
 	w.did("vzstart 120", "vzstop 104", "vzdestroy 104")
 	if bad := w.w.slack.Unexpected(); len(bad) > 0 {
@@ -280,7 +288,7 @@ func walkDiscord(w *walk) {
 	total, running, stopped := w.counts()
 	board := message(fmt.Sprintf("**%d** total · 🟢 **%d** running · ⏹️ **%d** stopped", total, running, stopped), false)
 	w.sees(fmt.Sprintf("%d running", running))
-	w.picture("dashboard")
+	w.picture("dashboard", board.ID)
 
 	w.press(in(board, "", "Stopped"))
 	own := message("**Showing: Stopped**", true)
@@ -291,7 +299,7 @@ func walkDiscord(w *walk) {
 		}
 	}
 	w.sees("Showing: Stopped")
-	w.picture("filter")
+	w.picture("filter", own.ID)
 
 	w.press(in(own, startMe, "Start"))
 	w.task("vzstart", startID)
@@ -304,18 +312,7 @@ func walkDiscord(w *walk) {
 	w.press(in(board, stopMe, "Manage"))
 	panel := message("**Hostname** "+stopMe, true)
 	w.sees("192.168.10.44")
-	w.picture("detail")
-	w.press(in(panel, "", "Events"))
-	panel = message("Overview", true)
-	until(w, "events", func(s state) (any, bool) {
-		m := servers(s)
-		return nil, slices.ContainsFunc(m, func(m discordMessage) bool {
-			return m.ID == panel.ID && strings.Contains(plain(m.Components), "Error —")
-		})
-	})
-	w.picture("events")
-	w.press(in(panel, "", "Overview"))
-	panel = message("**Hostname** "+stopMe, true)
+	w.picture("detail", panel.ID)
 
 	w.press(in(panel, "", "Stop…"))
 	question := message("Stop container", true)
@@ -332,6 +329,11 @@ func walkDiscord(w *walk) {
 	w.task("vzstop", stopVMID)
 	w.did("vzstart 120", "vzstop 104")
 	message("Stopped "+stopMe, true)
+
+	w.press(in(message("**Hostname** "+stopMe, true), "", "Events"))
+	panel = message("Stopped (forced)", true)
+	w.sees("Stopped (forced)")
+	w.picture("events", panel.ID)
 
 	w.say("delete " + stopMe)
 	w.press(in(message("vm-104-disk-0", true), "", "Type its name…"))
@@ -354,9 +356,10 @@ func walkDiscord(w *walk) {
 	})
 
 	w.say("credentials " + secretIn)
-	secret := w.password(string(message("PASSWORD", true).Components))
+	shown := message("PASSWORD", true)
+	secret := w.password(string(shown.Components))
 	w.sees(secret)
-	w.picture("credentials")
+	w.picture("credentials", shown.ID)
 	w.be("ben")
 	w.say("credentials " + secretIn)
 	message("operator", true)
@@ -364,9 +367,13 @@ func walkDiscord(w *walk) {
 	w.hides(secret)
 
 	w.be("ana")
+	w.press(in(shown, "", "Hide"))
+	until(w, "no credentials", func(s state) (any, bool) { return nil, !strings.Contains(string(encode(s)), secret) })
+
 	w.post("/api/fault", switching{"unreachable", true, ""})
-	message("was running", false)
-	w.picture("stale")
+	board = message("was running", false)
+	w.sees("was running")
+	w.picture("stale", board.ID)
 	w.post("/api/fault", switching{"unreachable", false, ""})
 	w.did("vzstart 120", "vzstop 104", "vzdestroy 104")
 	if bad := w.w.discord.Unexpected(); len(bad) > 0 {
@@ -595,5 +602,5 @@ func (a *discordAPI) shut(string) { a.do("cancel", map[string]any{}) }
 // noScreen has nothing to look at.
 type noScreen struct{}
 
-func (noScreen) sees(string)    {}
-func (noScreen) picture(string) {}
+func (noScreen) sees(string)               {}
+func (noScreen) picture(string, ...string) {}
