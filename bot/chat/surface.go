@@ -86,6 +86,14 @@ type Lead struct {
 // one labelled Ask that comes back as Pressed with the form's ID, to be
 // answered by the same Form without Intro, and one labelled Cancel whose id is
 // CancelID.
+//
+// Choices among the inputs are the same there: a form that has some is such a
+// message, with the choices as selects, which come back as Pressed with the id
+// "<form>:set:<input>" and the choice as Value; a button for each Group of
+// typed inputs, "<form>:edit:<n>", counted from 0, to be answered by the same
+// Form with those inputs alone; and a button that comes back as Submitted
+// without Values. So whoever shows a form with choices keeps what was given so
+// far, and shows it again with that.
 type Form struct {
 	ID       string
 	Title    string // at most 24 characters survive everywhere
@@ -97,6 +105,29 @@ type Form struct {
 	CancelID string
 	Inputs   []Input
 	Submit   string
+	Buttons  []Button // other ways on than Submit, such as Back
+}
+
+// Parts are the groups of typed inputs of a form with choices, in their order.
+func (f Form) Parts() []string {
+	var parts []string
+	choices := false
+	for _, in := range f.Inputs {
+		if len(in.Options) > 0 {
+			choices = true
+		} else if !slices.Contains(parts, in.Group) {
+			parts = append(parts, in.Group)
+		}
+	}
+	if !choices {
+		return nil
+	}
+	return parts
+}
+
+// Choices reports whether some of the inputs are choices.
+func (f Form) Choices() bool {
+	return slices.ContainsFunc(f.Inputs, func(in Input) bool { return len(in.Options) > 0 })
 }
 
 // Input is one field of a [Form].
@@ -109,6 +140,15 @@ type Input struct {
 	MaxLength   int // characters; 0: the platform's own
 	Multiline   bool
 	Optional    bool
+
+	// Options make it a choice: of one, or, with Many, of any number; Value is
+	// then the values chosen, with blanks between them.
+	Options []Choosable
+	Many    bool
+
+	// Group is the label of the button for typed inputs where a form with
+	// choices cannot hold them: "Name and size…". At most five share one.
+	Group string
 }
 
 // Home is a person's private front page, where the platform has one.
@@ -236,6 +276,10 @@ type Select struct {
 	Placeholder string
 	Options     []Choosable
 	Selected    string // value; empty: none, the placeholder shows
+
+	// Many lets any number be chosen; Selected, and the Value that comes back,
+	// are then values with blanks between them.
+	Many bool
 }
 
 // Choosable is one entry of a [Select] or a [Jump].

@@ -356,6 +356,59 @@ func someForm() chat.Form {
 	}
 }
 
+func TestAFormWithChoicesIsAMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		form := chat.Form{
+			ID: "w:1:settings", Title: "Create container", State: "s.2", Submit: "Next", CancelID: "w:1:cancel", Buttons: []chat.Button{{ID: "w:1:back", Label: "Back"}},
+			Inputs: []chat.Input{
+				{ID: "hostname", Label: "Hostname", Value: "wiki", Group: "Name and size…"},
+				{ID: "address", Label: "Address", Group: "Network…"},
+				{ID: "node", Label: "Node", Value: "pve2", Options: []chat.Choosable{{Label: "pve1", Value: "pve1"}, {Label: "pve2", Value: "pve2"}}},
+				{ID: "options", Label: "Options", Many: true, Options: []chat.Choosable{{Label: "Start at boot", Value: "onboot"}, {Label: "Nesting", Value: "nesting"}}},
+			},
+		}
+		s := newScene(t, func(_ context.Context, inv chat.Invocation) chat.Answer {
+			switch {
+			case inv.Action == "w:1:settings:edit:1":
+				part := form
+				part.Inputs = form.Inputs[1:2]
+				return chat.Answer{Now: part}
+			case inv.Kind == chat.Submitted && inv.Values["address"] == "x":
+				return chat.Answer{Errors: map[string]string{"address": "It is no address."}}
+			case inv.Kind == chat.Submitted && len(inv.Values) == 0:
+				return chat.Answer{Errors: map[string]string{"hostname": "It is taken."}}
+			}
+			return chat.Answer{Now: form, InPlace: true}
+		})
+		s.typed(anaID, ops, "help", nil)
+		s.sees(ops, anaID, "### Create container\n**Hostname** wiki\nName and size…\n**Address** –\nNetwork…\n-# Node\nNode\n-# Options\nOptions\nBack\nNext\nCancel")
+
+		at := s.sim.Messages(ops, anaID)[0].At()
+		s.must(s.sim.Choose(s.ctx, anaID, at, "w:1:settings:set:node|s.2", "pve1"))
+		if inv := s.last(); inv.Kind != chat.Pressed || inv.Action != "w:1:settings:set:node" || inv.Value != "pve1" || inv.State != "s.2" {
+			t.Errorf("got %+v", inv)
+		}
+		s.must(s.sim.Choose(s.ctx, anaID, at, "w:1:settings:set:options|s.2", "onboot", "nesting"))
+		if inv := s.last(); inv.Value != "onboot nesting" {
+			t.Errorf("got %+v", inv)
+		}
+		s.must(s.sim.Choose(s.ctx, anaID, at, "w:1:settings:set:options|s.2"))
+		if inv := s.last(); inv.Value != "" {
+			t.Errorf("got %+v", inv)
+		}
+
+		s.press(anaID, s.sim.Messages(ops, anaID)[0], "Network…")
+		s.must(s.sim.Submit(s.ctx, anaID, "w:1:settings|s.2", map[string]string{"address": "x"}))
+		s.sees(ops, anaID, "❌ **Not accepted**\n**Address** It is no address.\n-# Nothing was changed.\nTry again")
+		s.press(anaID, s.sim.Messages(ops, anaID)[0], "Try again")
+		s.press(anaID, s.sim.Messages(ops, anaID)[0], "Next")
+		if inv := s.last(); inv.Kind != chat.Submitted || inv.Action != "w:1:settings" || inv.State != "s.2" || len(inv.Values) != 0 {
+			t.Errorf("got %+v", inv)
+		}
+		s.sees(ops, anaID, "❌ **Not accepted**\n**Hostname** It is taken.\n-# Nothing was changed.\nTry again")
+	})
+}
+
 func TestAFormThatHasSomethingToSayAsksFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

@@ -209,7 +209,9 @@ func (r *running) show(p *reply, inv chat.Invocation, ans chat.Answer) (chat.Ref
 	if ans.Now == nil {
 		return chat.Ref{}, p.nothing(ctx, ans.Then != nil)
 	}
-	if f, ok := ans.Now.(chat.Form); ok && asksAtOnce(f) {
+	if f, ok := ans.Now.(chat.Form); ok && f.Choices() {
+		r.forms.shown(r.now(), inv.Person.ID, f)
+	} else if ok && asksAtOnce(f) {
 		f = r.forms.opening(r.now(), inv.Person.ID, f)
 		if p.mayOpen() {
 			return chat.Ref{}, p.open(ctx, f)

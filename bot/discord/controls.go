@@ -2,6 +2,7 @@ package discord
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -42,6 +43,10 @@ func buttonOf(b chat.Button) (button, bool) {
 func menuOf(s chat.Select) (menu, bool) {
 	m := menu{Type: typeSelect, CustomID: s.ID, Placeholder: label(s.Placeholder, maxPlaceholder), Min: 1, Max: 1}
 	seen := map[string]bool{}
+	wanted := []string{s.Selected}
+	if s.Many {
+		wanted = strings.Fields(s.Selected)
+	}
 	for _, c := range s.Options {
 		if !usable(c.Value) || seen[c.Value] {
 			continue
@@ -52,7 +57,7 @@ func menuOf(s chat.Select) (menu, bool) {
 			Value:       c.Value,
 			Description: label(c.Note, maxOption),
 			Emoji:       emojiOf(c.Mark),
-			Default:     c.Value == s.Selected,
+			Default:     slices.Contains(wanted, c.Value),
 		}
 		if o.Label == "" {
 			o.Label = "–"
@@ -66,6 +71,9 @@ func menuOf(s chat.Select) (menu, bool) {
 		}
 		m.Options = m.Options[:maxOptions]
 		m.Placeholder = label(fmt.Sprintf("%s (%d of %d)", m.Placeholder, maxOptions, n), maxPlaceholder)
+	}
+	if s.Many {
+		m.Min, m.Max = 0, len(m.Options)
 	}
 	return m, len(m.Options) > 0
 }

@@ -195,8 +195,9 @@ func (in interaction) invocation(now time.Time, space chat.Space) chat.Invocatio
 	case pressed:
 		inv.Kind = chat.Pressed
 		inv.Action, inv.State = splitIdent(in.Data.CustomID)
-		if len(in.Data.Values) > 0 {
-			inv.Value = in.Data.Values[0]
+		inv.Value = strings.Join(in.Data.Values, " ")
+		if form, ok := strings.CutPrefix(inv.Action, sendPrefix); ok { // of a form that is a message
+			inv.Kind, inv.Action, inv.Values = chat.Submitted, form, map[string]string{}
 		}
 	case submitted:
 		inv.Kind = chat.Submitted

@@ -2,7 +2,9 @@ package discord
 
 import (
 	"cmp"
+	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -11,7 +13,7 @@ import (
 
 // asksAtOnce reports whether f opens as a modal; a form with something to say
 // first is a message with a button that asks for the modal.
-func asksAtOnce(f chat.Form) bool { return len(f.Intro) == 0 && len(f.Inputs) > 0 }
+func asksAtOnce(f chat.Form) bool { return len(f.Intro) == 0 && len(f.Inputs) > 0 && !f.Choices() }
 
 // modalOf is f as a modal, with the first five of its inputs.
 func modalOf(f chat.Form) *modal {
@@ -93,6 +95,55 @@ func introBlocks(f chat.Form) []chat.Block {
 	out := append([]chat.Block{chat.Heading{Text: title}}, intro...)
 	out = append(out, chat.Controls{ID: "ask", Buttons: askButtons(f)})
 	return append(out, footer...)
+}
+
+// sendPrefix stands before the id of a form on the button that sends it.
+const sendPrefix = "send:"
+
+// choiceBlocks is a form with choices as a message: what was typed, with a
+// button for each part of it, the choices, and the ways on.
+func choiceBlocks(f chat.Form) []chat.Block {
+	title := f.Heading
+	if title == "" {
+		title = f.Title
+	}
+	out := append([]chat.Block{chat.Heading{Text: title}}, f.Intro...)
+	for i, part := range f.Parts() {
+		var said chat.Text
+		for _, in := range f.Inputs {
+			if len(in.Options) > 0 || in.Group != part {
+				continue
+			}
+			if said != nil {
+				said = append(said, chat.Texts(" · ")...)
+			}
+			value := strings.TrimSpace(oneLine(in.Value))
+			if value == "" {
+				value = "–"
+			}
+			said = append(said, chat.Texts(chat.B(in.Label), " "+cutRunes(value, 60))...)
+		}
+		if part == "" {
+			part = "Edit…"
+		}
+		out = append(out, chat.Item{Text: said, Button: &chat.Button{ID: f.ID + ":edit:" + strconv.Itoa(i), Label: part}})
+	}
+	for _, in := range f.Inputs {
+		if len(in.Options) > 0 {
+			out = append(out, chat.Note{Text: chat.Texts(in.Label)}, chat.Controls{ID: in.ID, Select: &chat.Select{
+				ID: f.ID + ":set:" + in.ID, Placeholder: in.Label, Options: in.Options, Selected: in.Value, Many: in.Many,
+			}})
+		}
+	}
+	send := f.Submit
+	if send == "" {
+		send = "Send"
+	}
+	buttons := append(slices.Clone(f.Buttons), chat.Button{ID: sendPrefix + f.ID, Label: send, Style: chat.Primary})
+	if f.CancelID != "" {
+		buttons = append(buttons, chat.Button{ID: f.CancelID, Label: "Cancel"})
+	}
+	return append(out, chat.Controls{ID: "ways", Buttons: buttons})
 }
 
 func askButtons(f chat.Form) []chat.Button {

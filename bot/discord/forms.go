@@ -31,9 +31,6 @@ type openForm struct {
 func (s *forms) opening(now time.Time, person string, f chat.Form) chat.Form {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.open == nil {
-		s.open = map[string]openForm{}
-	}
 	for k, o := range s.open {
 		if now.After(o.until) {
 			delete(s.open, k)
@@ -47,8 +44,28 @@ func (s *forms) opening(now time.Time, person string, f chat.Form) chat.Form {
 			f.Inputs[i].Value = v
 		}
 	}
-	s.open[key] = openForm{inputs: f.Inputs, typed: typed, until: now.Add(kept)}
+	s.remember(key, openForm{inputs: f.Inputs, typed: typed, until: now.Add(kept)})
 	return f
+}
+
+// shown remembers a form that stands in a message, for the words at its inputs.
+func (s *forms) shown(now time.Time, person string, f chat.Form) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remember(person+"/"+f.ID, openForm{inputs: f.Inputs, until: now.Add(kept)})
+}
+
+// remember adds o to what is known of a form; parts of one are opened one by one.
+func (s *forms) remember(key string, o openForm) {
+	if s.open == nil {
+		s.open = map[string]openForm{}
+	}
+	for _, in := range s.open[key].inputs {
+		if !slices.ContainsFunc(o.inputs, func(n chat.Input) bool { return n.ID == in.ID }) {
+			o.inputs = append(slices.Clip(o.inputs), in)
+		}
+	}
+	s.open[key] = o
 }
 
 // refused remembers what was typed, and returns the form's inputs.

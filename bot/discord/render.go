@@ -79,7 +79,10 @@ func render(s chat.Surface, nonce string) (rendered, error) {
 	case chat.Home:
 		return show(chat.Neutral, s.State, nonce, true, s.Blocks), nil
 	case chat.Form:
-		if asksAtOnce(s) {
+		switch {
+		case s.Choices():
+			return show(s.Tone, s.State, nonce, true, choiceBlocks(s)), nil
+		case asksAtOnce(s):
 			return rendered{modal: modalOf(s), private: true}, nil
 		}
 		return show(s.Tone, s.State, nonce, true, introBlocks(s)), nil

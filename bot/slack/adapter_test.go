@@ -489,6 +489,52 @@ func TestAFormOpensAndIsFilledAfterwardsKeepingWhatIsTyped(t *testing.T) {
 	}
 }
 
+func TestAFormWithChoicesIsOneModal(t *testing.T) {
+	d := office(t, setup{})
+	d.answers(chat.Answer{Now: chat.Form{
+		ID: "w:1:settings", Title: "Create container", State: "s.2", Submit: "Next", Buttons: []chat.Button{{ID: "w:1:back", Label: "Back"}},
+		Inputs: []chat.Input{
+			{ID: "hostname", Label: "Hostname", Value: "wiki", Group: "Name…"},
+			{ID: "node", Label: "Node", Value: "pve2", Options: []chat.Choosable{{Label: "pve1", Note: "11 GiB free", Value: "pve1"}, {Label: "pve2", Value: "pve2"}}},
+			{ID: "options", Label: "Options", Value: "onboot", Many: true, Optional: true, Options: []chat.Choosable{{Label: "Start at boot", Value: "onboot"}, {Label: "Nesting", Value: "nesting"}}},
+		},
+	}})
+	d.types(ana, ops, "help")
+	v := d.window(ana, 1)
+	d.answers(chat.Answer{})
+	if _, err := d.s.Click(d.ctx, ana, slacktest.At{View: v.ID}, "w:1:back"); err != nil {
+		t.Fatal(err)
+	}
+	if inv, _ := d.last(); inv.Kind != chat.Pressed || inv.Action != "w:1:back" || inv.State != "s.2" {
+		t.Errorf("got %+v", inv)
+	}
+	if _, err := d.s.Submit(d.ctx, ana, v.ID, map[string]string{"node": "pve1", "options": "onboot,nesting"}); err != nil {
+		t.Fatal(err)
+	}
+	if inv, _ := d.last(); inv.Kind != chat.Submitted || inv.Values["hostname"] != "wiki" || inv.Values["node"] != "pve1" || inv.Values["options"] != "onboot nesting" {
+		t.Errorf("got %+v", inv)
+	}
+}
+
+func TestASelectOfManyTellsAllThatIsChosen(t *testing.T) {
+	d := office(t, setup{})
+	m := say("which?")
+	m.Blocks = append(m.Blocks, chat.Controls{ID: "c", Select: &chat.Select{ID: "pick", Many: true, Selected: "a", Options: []chat.Choosable{{Label: "A", Value: "a"}, {Label: "B", Value: "b"}}}})
+	d.answers(chat.Answer{Now: m})
+	d.types(ana, ops, "help")
+	if err := d.s.Await(d.ctx, "the message", func() bool { return len(d.s.Messages(ops, ana)) == 1 }); err != nil {
+		t.Fatal(err)
+	}
+	d.answers(chat.Answer{})
+	list := d.s.Messages(ops, ana)
+	if _, err := d.s.Choose(d.ctx, ana, slacktest.At{Channel: ops, TS: list[len(list)-1].TS}, "pick", "b"); err != nil {
+		t.Fatal(err)
+	}
+	if inv, _ := d.last(); inv.Action != "pick" || inv.Value != "a b" {
+		t.Errorf("got %+v", inv)
+	}
+}
+
 func TestAFormsAnswerIsItsAcknowledgement(t *testing.T) {
 	huge := panel("huge")
 	for i := range 90 {

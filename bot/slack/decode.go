@@ -70,6 +70,11 @@ type (
 			Value string `json:"value"`
 			URL   string `json:"url"`
 		} `json:"selected_option"`
+		SelectedOptions []pick `json:"selected_options"`
+	}
+
+	pick struct {
+		Value string `json:"value"`
 	}
 
 	view struct {
@@ -85,9 +90,7 @@ type (
 			BlockID string `json:"block_id"`
 		} `json:"blocks"`
 		State struct {
-			Values map[string]map[string]struct {
-				Value string `json:"value"`
-			} `json:"values"`
+			Values map[string]map[string]given `json:"values"`
 		} `json:"state"`
 	}
 
@@ -149,6 +152,26 @@ func (p slashCommand) act(commands []chat.Command, now time.Time) *act {
 	return a
 }
 
+// given is what an input holds: text, an option, or several.
+type given struct {
+	Value   string `json:"value"`
+	Option  pick   `json:"selected_option"`
+	Options []pick `json:"selected_options"`
+}
+
+// text is the value as [chat.Input] has it.
+func (g given) text() string {
+	return or(or(g.Value, g.Option.Value), joinPicks(g.Options))
+}
+
+func joinPicks(list []pick) string {
+	values := make([]string, len(list))
+	for i, o := range list {
+		values[i] = o.Value
+	}
+	return strings.Join(values, " ")
+}
+
 func (p interaction) act(now time.Time) *act {
 	a := &act{trigger: p.TriggerID, response: p.ResponseURL, team: p.User.TeamID}
 	if p.Container.ThreadTS != p.Container.MessageTS { // a message with a thread below names itself
@@ -188,7 +211,7 @@ func (p interaction) act(now time.Time) *act {
 		}
 		for id, elements := range a.view.State.Values {
 			for _, e := range elements {
-				a.inv.Values[id] = e.Value
+				a.inv.Values[id] = e.text()
 			}
 		}
 	case "view_closed":
@@ -219,7 +242,7 @@ func (a *act) press(c action) bool {
 		a.inv.Action = c.SelectedOption.Value
 		return c.SelectedOption.URL == ""
 	default:
-		a.inv.Value = c.SelectedOption.Value
+		a.inv.Value = or(c.SelectedOption.Value, joinPicks(c.SelectedOptions))
 		return true
 	}
 }

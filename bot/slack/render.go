@@ -27,6 +27,7 @@ const (
 	maxOptions     = 100
 	maxMenu        = 5
 	maxActions     = 25
+	maxBoxes       = 10
 	maxPlaceholder = 150
 	maxInput       = 3000 // what a person may type
 	maxLabel       = 2000 // of an input, and its hint
@@ -188,6 +189,9 @@ func renderModal(s chat.Surface, channel string, limit int) sheet {
 		r.blocks(intro(s))
 		for _, in := range s.Inputs {
 			r.input(in)
+		}
+		if len(s.Buttons) > 0 {
+			r.blocks([]chat.Block{chat.Controls{ID: "ways", Buttons: s.Buttons}})
 		}
 	default:
 		m := asMessage(s)
@@ -473,8 +477,8 @@ func (r *renderer) controls(c chat.Controls) {
 	var off []string
 	seen := map[string]bool{}
 	if c.Select != nil {
-		if s := r.selection(*c.Select); s != nil {
-			seen[s.ActionID] = true
+		if s, id := r.selection(*c.Select); s != nil {
+			seen[id] = true
 			elements = append(elements, s)
 		}
 	}
@@ -545,39 +549,55 @@ func (r *renderer) button(b chat.Button) (element *slackgo.ButtonBlockElement, w
 	return e, ""
 }
 
-// selection is a drop-down list; nil where there is nothing to choose.
-func (r *renderer) selection(s chat.Select) *slackgo.SelectBlockElement {
+// selection is a drop-down list, and its id; nil where there is nothing to
+// choose.
+func (r *renderer) selection(s chat.Select) (slackgo.BlockElement, string) {
 	id := s.ID + r.suffix
 	if s.ID == "" || !usable(id) {
-		return nil
+		return nil, ""
 	}
-	e := slackgo.NewOptionsSelectBlockElement(slackgo.OptTypeStatic, nil, id)
-	total := 0
-	for _, c := range s.Options {
+	options, chosen, total := options(s.Options, s.Selected, maxOptions)
+	if total == 0 {
+		return nil, ""
+	}
+	words := or(s.Placeholder, "Choose")
+	if total > maxOptions {
+		words = fmt.Sprintf("%s · the first %d of %d", fill(line(words), maxPlaceholder/2), maxOptions, total)
+	}
+	placeholder := plainText(words, maxPlaceholder)
+	if s.Many {
+		e := slackgo.NewOptionsMultiSelectBlockElement(slackgo.MultiOptTypeStatic, placeholder, id, options...)
+		e.InitialOptions = chosen
+		return e, id
+	}
+	e := slackgo.NewOptionsSelectBlockElement(slackgo.OptTypeStatic, placeholder, id, options...)
+	if len(chosen) > 0 {
+		e.InitialOption = chosen[0]
+	}
+	return e, id
+}
+
+// options are at most so many of what can be chosen, those that are chosen, and
+// how many there are.
+func options(from []chat.Choosable, selected string, most int) (options, chosen []*slackgo.OptionBlockObject, total int) {
+	wanted := strings.Fields(selected)
+	for _, c := range from {
 		if c.Value == "" || width(c.Value) > maxOptionValue {
 			continue
 		}
-		if total++; total > maxOptions {
+		if total++; total > most {
 			continue
 		}
 		o := slackgo.NewOptionBlockObject(c.Value, plainText(strings.TrimSpace(c.Mark+" "+c.Label), maxOption), nil)
 		if !blank(c.Note) {
 			o.Description = plainText(c.Note, maxOption)
 		}
-		if c.Value == s.Selected && e.InitialOption == nil {
-			e.InitialOption = o
+		if slices.Contains(wanted, c.Value) {
+			chosen = append(chosen, o)
 		}
-		e.Options = append(e.Options, o)
+		options = append(options, o)
 	}
-	if total == 0 {
-		return nil
-	}
-	placeholder := or(s.Placeholder, "Choose")
-	if total > maxOptions {
-		placeholder = fmt.Sprintf("%s · the first %d of %d", fill(line(placeholder), maxPlaceholder/2), maxOptions, total)
-	}
-	e.Placeholder = plainText(placeholder, maxPlaceholder)
-	return e
+	return options, chosen, total
 }
 
 func (r *renderer) pre(p chat.Pre) {
@@ -614,6 +634,10 @@ func (r *renderer) input(in chat.Input) {
 	if id == "" {
 		return
 	}
+	if len(in.Options) > 0 {
+		r.choice(id, in)
+		return
+	}
 	e := &slackgo.PlainTextInputBlockElement{
 		Type:         slackgo.METPlainTextInput,
 		ActionID:     "v",
@@ -633,11 +657,41 @@ func (r *renderer) input(in chat.Input) {
 	if !blank(in.Placeholder) {
 		e.Placeholder = plainText(in.Placeholder, maxPlaceholder)
 	}
+	r.ask(id, in, e)
+}
+
+func (r *renderer) ask(id string, in chat.Input, e slackgo.BlockElement) {
 	b := slackgo.NewInputBlock(id, plainText(in.Label, maxLabel), nil, e).WithOptional(in.Optional)
 	if !blank(in.Hint) {
 		b.Hint = plainText(in.Hint, maxLabel)
 	}
 	r.add(asked, b)
+}
+
+// choice is an input of one option (a select), or of any number (boxes).
+func (r *renderer) choice(id string, in chat.Input) {
+	most := maxOptions
+	if in.Many {
+		most = maxBoxes
+	}
+	options, chosen, total := options(in.Options, in.Value, most)
+	if total > most {
+		in.Label = fmt.Sprintf("%s (%d of %d)", in.Label, most, total)
+	}
+	switch {
+	case len(options) == 0:
+		return
+	case in.Many:
+		e := slackgo.NewCheckboxGroupsBlockElement("v", options...)
+		e.InitialOptions = chosen
+		r.ask(id, in, e)
+		return
+	}
+	e := slackgo.NewOptionsSelectBlockElement(slackgo.OptTypeStatic, plainText(or(in.Placeholder, "Choose"), maxPlaceholder), "v", options...)
+	if len(chosen) > 0 {
+		e.InitialOption = chosen[0]
+	}
+	r.ask(id, in, e)
 }
 
 // blockID returns id where it can be the id of a block, and else none: Slack

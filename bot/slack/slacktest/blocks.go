@@ -127,6 +127,17 @@ func choosers() kinds {
 			},
 			also: []rule{exactlyOne("options", "option_groups"), offered},
 		},
+		"multi_static_select": {
+			fields: fields{
+				"action_id": may(id), "placeholder": may(plain(150)), "options": may(list(1, 100, menu)),
+				"option_groups": may(list(1, 100, composed(fields{
+					"label": need(plain(75)), "options": need(list(1, 100, menu)),
+				}))),
+				"initial_options": may(list(1, 100, menu)), "max_selected_items": may(integer(1, unlimited)),
+				"confirm": may(confirm()), "focus_on_load": may(flag),
+			},
+			also: []rule{exactlyOne("options", "option_groups"), offered},
+		},
 		"radio_buttons": {
 			fields: fields{
 				"action_id": may(id), "options": need(list(1, 10, box)), "initial_option": may(box),

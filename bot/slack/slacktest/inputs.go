@@ -24,7 +24,7 @@ func (c control) isInput() bool    { return c.block["type"] == "input" }
 // also appear in a surface's state.
 var interactive = map[string]struct{ valued bool }{
 	"button": {}, "overflow": {},
-	"static_select": {true}, "radio_buttons": {true}, "checkboxes": {true},
+	"static_select": {true}, "multi_static_select": {true}, "radio_buttons": {true}, "checkboxes": {true},
 	"plain_text_input": {true}, "number_input": {true}, "email_text_input": {true}, "url_text_input": {true},
 }
 
@@ -69,7 +69,7 @@ func initial(blocks []any) inputs {
 		switch c.kind() {
 		case "static_select", "radio_buttons":
 			v["selected_option"] = c.element["initial_option"]
-		case "checkboxes":
+		case "checkboxes", "multi_static_select":
 			chosen, _ := c.element["initial_options"].([]any)
 			v["selected_options"] = append([]any{}, chosen...)
 		default:

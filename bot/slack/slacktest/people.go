@@ -153,7 +153,7 @@ func (s *Server) Click(ctx context.Context, user string, at At, actionID string,
 }
 
 // Choose picks the option with a value in a menu, select, group of radio
-// buttons or, turning it on or off, of checkboxes. Inside a form the bot is
+// buttons or, turning it on or off, of checkboxes and of a select of several. Inside a form the bot is
 // told only if the block dispatches actions. Errors as for [Server.Click].
 func (s *Server) Choose(ctx context.Context, user string, at At, actionID, value string, opts ...ClickOption) (Outcome, error) {
 	what := fmt.Sprintf("no choice %q with an option %q", actionID, value)
@@ -233,7 +233,7 @@ func (in inputs) choose(c control, option object) {
 	switch c.kind() {
 	case "static_select", "radio_buttons":
 		in.set(c, object{"type": c.kind(), "selected_option": option})
-	case "checkboxes":
+	case "checkboxes", "multi_static_select":
 		old, _ := in.get(c)["selected_options"].([]any)
 		chosen := slices.DeleteFunc(slices.Clone(old), func(o any) bool { return o.(object)["value"] == option["value"] })
 		if len(chosen) == len(old) {
@@ -254,7 +254,7 @@ func (s *Server) blockActions(user string, p *place, c control, option object) o
 	switch c.kind() {
 	case "overflow":
 		action["selected_option"] = option
-	case "static_select", "radio_buttons", "checkboxes":
+	case "static_select", "multi_static_select", "radio_buttons", "checkboxes":
 		for name, v := range p.inputs.get(c) {
 			action[name] = v
 		}
@@ -302,7 +302,7 @@ func (e *FormError) Error() string {
 }
 
 // Type fills inputs of the modal on top without sending it: block_id → what is
-// typed, or the value of an option (of checkboxes: values between commas). The
+// typed, or the value of an option (of several: values between commas). The
 // empty string clears an input.
 func (s *Server) Type(user, viewID string, values map[string]string) error {
 	s.mu.Lock()
@@ -333,7 +333,7 @@ func (s *Server) fill(v *view, values map[string]string) error {
 				}
 				o["selected_option"] = opt
 			}
-		case "checkboxes":
+		case "checkboxes", "multi_static_select":
 			chosen := []any{}
 			for _, one := range strings.Split(value, ",") {
 				if value == "" {
