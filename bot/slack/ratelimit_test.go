@@ -184,3 +184,28 @@ func TestTwentyBoardsAreEditedAtEveryTickWithinSlacksTier(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestA429WithoutATimeIsAPauseToo(t *testing.T) {
+	err := shift(t, 1, slacktest.Options{}, func(t *testing.T, d *desk) {
+		ref, err := d.a.Post(d.ctx, chat.Target{Channel: ops}, aloud("board"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.s.FailHTTP("chat.update", http.StatusTooManyRequests, 1)
+		began := time.Now()
+		var limited *chat.RateLimitedError
+		if err := d.a.Update(d.ctx, ref, aloud("x")); !errors.As(err, &limited) || limited.RetryAfter != pause {
+			t.Errorf("got %v", err)
+		}
+		for time.Since(began) < pause {
+			_ = d.a.Update(chat.InBackground(d.ctx), ref, aloud("x"))
+			time.Sleep(time.Second)
+		}
+		if calls, _ := d.made("chat.update", began.Add(time.Millisecond)); calls > 1 {
+			t.Errorf("%d calls within the pause", calls)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

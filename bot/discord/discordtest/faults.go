@@ -12,6 +12,7 @@ type faults struct {
 	rest   []*restFault
 	stalls []*stallFault
 
+	deaf                 bool
 	refuseGateway        bool
 	silentHeartbeats     bool
 	stallResume          bool
@@ -24,7 +25,7 @@ type faults struct {
 type restFault struct {
 	match string
 	left  int
-	err   *apiError
+	err   *apiError // nil: the request takes effect, its answer is lost
 }
 
 type stallFault struct {
@@ -40,12 +41,23 @@ func matches(pattern, method, path string) bool {
 
 func (f *faults) answer(method, path string) error {
 	for _, r := range f.rest {
-		if r.left != 0 && matches(r.match, method, path) {
+		if r.err != nil && r.left != 0 && matches(r.match, method, path) {
 			r.left--
 			return r.err
 		}
 	}
 	return nil
+}
+
+// lose reports whether the answer to a request is lost.
+func (f *faults) lose(method, path string) bool {
+	for _, r := range f.rest {
+		if r.err == nil && r.left != 0 && matches(r.match, method, path) {
+			r.left--
+			return true
+		}
+	}
+	return false
 }
 
 func (f *faults) stall(method, path string) chan struct{} {
@@ -65,7 +77,7 @@ func (s *Server) RateLimit(match string, n int, retryAfter time.Duration, withou
 	defer s.mu.Unlock()
 	if n == 0 {
 		s.faults.rest = slices.DeleteFunc(s.faults.rest, func(f *restFault) bool {
-			return f.match == match && f.err.status == http.StatusTooManyRequests
+			return f.match == match && f.err != nil && f.err.status == http.StatusTooManyRequests
 		})
 		return
 	}
@@ -99,6 +111,14 @@ func (s *Server) Fail(match string, status, code, n int) {
 	s.faults.rest = append(s.faults.rest, &restFault{match, n, &failed})
 }
 
+// LoseAnswer does what the next n requests that match ask for, and then cuts the
+// connection instead of answering.
+func (s *Server) LoseAnswer(match string, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.rest = append(s.faults.rest, &restFault{match, n, nil})
+}
+
 // Stall leaves requests that match without an answer until the returned
 // function is called.
 func (s *Server) Stall(match string) (release func()) {
@@ -129,6 +149,10 @@ func (s *Server) InvalidSession(n int, resumable bool) {
 
 // StallResume leaves every Resume without an answer.
 func (s *Server) StallResume(on bool) { s.fault(func(f *faults) { f.stallResume = on }) }
+
+// Deafen leaves the gateway's connections open and sends nothing over them any
+// more; new ones are accepted, and not greeted. What was not sent is lost.
+func (s *Server) Deafen(on bool) { s.fault(func(f *faults) { f.deaf = on }) }
 
 // SilenceHeartbeats acknowledges no heartbeat.
 func (s *Server) SilenceHeartbeats(on bool) { s.fault(func(f *faults) { f.silentHeartbeats = on }) }

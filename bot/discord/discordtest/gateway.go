@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -28,11 +29,20 @@ const (
 	closeNotIdentified  = 4003
 	closeBadToken       = 4004
 	closeAlreadyKnown   = 4005
+	closeTooManySends   = 4008
 	closeSessionTimeout = 4009
 )
 
 // maxFrame is how many bytes a client may send at once.
 const maxFrame = 4096
+
+// A connection may send 120 frames in a minute. With StrictLimits, one session
+// may begin in five seconds (max_concurrency is 1); op 9 answers the others.
+const (
+	sends         = 120
+	sendsIn       = time.Minute
+	identifyEvery = 5 * time.Second
+)
 
 // identifiesADay is how many sessions a bot may begin in 24 hours; above it
 // Discord resets its token.
@@ -63,6 +73,7 @@ type gatewayConn struct {
 	out     chan any // frames, and closeFrame as the last one
 	session *session
 	beat    time.Time // of the last heartbeat
+	sends   window
 }
 
 type closeFrame struct {
@@ -126,7 +137,7 @@ func (s *Server) serveGateway(w http.ResponseWriter, r *http.Request) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.write(s.opts.HeartbeatEvery)
+		s.write(c)
 	}()
 	err = s.read(c)
 	s.mu.Lock()
@@ -155,10 +166,15 @@ func (c *gatewayConn) push(f any) {
 	}
 }
 
-// write sends what is queued, and cuts a client off that has not sent a
-// heartbeat for two intervals.
-func (c *gatewayConn) write(every time.Duration) {
+// write sends what is queued.
+func (s *Server) write(c *gatewayConn) {
 	for f := range c.out {
+		s.mu.Lock()
+		deaf := s.faults.deaf
+		s.mu.Unlock()
+		if _, end := f.(closeFrame); deaf && !end {
+			continue
+		}
 		_ = c.ws.SetWriteDeadline(time.Now().Add(5 * time.Second))
 		if end, ok := f.(closeFrame); ok {
 			if end.code != 0 {
@@ -201,6 +217,10 @@ func (s *Server) read(c *gatewayConn) error {
 
 // received does what a client's frame asks for; s.mu is held.
 func (s *Server) received(c *gatewayConn, op int, d json.RawMessage) {
+	if c.sends.use(s.now(), sendsIn); c.sends.used > sends {
+		c.push(closeFrame{closeTooManySends, "You are being rate limited."})
+		return
+	}
 	switch op {
 	case opHeartbeat:
 		c.beat = time.Now()
@@ -226,7 +246,10 @@ func (s *Server) identify(c *gatewayConn, d json.RawMessage) {
 		Intents    *int           `json:"intents"`
 		Properties map[string]any `json:"properties"`
 	}
-	s.gateway.identifies = append(s.gateway.identifies, s.now())
+	now := s.now()
+	recent := len(s.gateway.identifies) > 0 && now.Sub(s.gateway.identifies[len(s.gateway.identifies)-1]) < identifyEvery
+	s.gateway.identifies = slices.DeleteFunc(s.gateway.identifies, func(t time.Time) bool { return now.Sub(t) >= 24*time.Hour })
+	s.gateway.identifies = append(s.gateway.identifies, now)
 	if len(s.gateway.identifies) > identifiesADay {
 		s.tokenReset = true
 	}
@@ -241,6 +264,8 @@ func (s *Server) identify(c *gatewayConn, d json.RawMessage) {
 	case s.faults.invalidSessions > 0:
 		s.faults.invalidSessions--
 		c.push(frame(opInvalidSession, s.faults.invalidResumable))
+	case s.limits.strict && recent:
+		c.push(frame(opInvalidSession, false))
 	case s.faults.refuseIdentify != 0:
 		c.push(closeFrame{s.faults.refuseIdentify, "Refused."})
 	case s.tokenReset || in.Token != "Bot "+s.opts.BotToken && in.Token != s.opts.BotToken:

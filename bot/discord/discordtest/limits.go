@@ -21,6 +21,39 @@ type limits struct {
 	strict  bool
 	global  window
 	windows map[string]*window // by route and channel or webhook
+	refused []time.Time        // requests that were not in order, of late
+}
+
+// Ten thousand requests that are answered with 401, 403 or 429 within ten
+// minutes shut the address out; a 429 that others have caused does not count.
+const (
+	refusals   = 10_000
+	refusalsIn = 10 * time.Minute
+)
+
+// judge counts an answer towards that.
+func (l *limits) judge(at time.Time, status int, header http.Header) {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+		if header.Get("X-RateLimit-Scope") != "shared" {
+			l.refused = append(l.refused, at)
+		}
+	}
+}
+
+// shutOut is the answer of what stands before Discord.
+func shutOut(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/html; charset=UTF-8")
+	w.Header().Set("Retry-After", fmt.Sprint(int(refusalsIn.Seconds())))
+	w.WriteHeader(http.StatusTooManyRequests)
+	_, _ = w.Write([]byte("<!doctype html><title>Access denied | discord.com used Cloudflare to restrict access</title>"))
+}
+
+func (l *limits) banned(at time.Time) bool {
+	for len(l.refused) > 0 && at.Sub(l.refused[0]) >= refusalsIn {
+		l.refused = l.refused[1:]
+	}
+	return len(l.refused) >= refusals
 }
 
 type window struct {

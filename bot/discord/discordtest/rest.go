@@ -178,10 +178,25 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, to route) {
 	}
 
 	s.mu.Lock()
+	if s.limits.banned(c.at) {
+		log.Status = http.StatusTooManyRequests
+		s.changed()
+		s.mu.Unlock()
+		shutOut(w)
+		return
+	}
 	status, body := s.answer(c, to, readErr, w.Header())
-	log.Status, log.Response, log.Message = status, body, c.about
+	lost := s.faults.lose(r.Method, r.URL.Path)
+	if !lost {
+		log.Status, log.Response = status, body
+	}
+	log.Message = c.about
+	s.limits.judge(c.at, status, w.Header())
 	s.changed()
 	s.mu.Unlock()
+	if lost {
+		panic(http.ErrAbortHandler)
+	}
 
 	if body != nil {
 		w.Header().Set("Content-Type", "application/json")

@@ -105,6 +105,18 @@ func TestEveryLimitHolds(t *testing.T) {
 		{name: "20 columns in a data table", max: 20, message: onMessage(func(n int) any { return dataTable(many(2, many(n, raw(1)))) }), refusal: tooMany, at: "/blocks/0/rows/0"},
 		{name: "150 characters in a card's title", max: 150, message: onMessage(chars(func(s string) any { return object{"type": "card", "title": mrkdwn(s)} })), refusal: tooLong, at: "/blocks/0/title/text"},
 		{name: "200 characters in a card's body", max: 200, message: onMessage(chars(func(s string) any { return object{"type": "card", "body": mrkdwn(s)} })), refusal: tooLong, at: "/blocks/0/body/text"},
+		{name: "150 characters in a card's subtitle", max: 150, message: onMessage(chars(func(s string) any {
+			return object{"type": "card", "title": mrkdwn("t"), "subtitle": mrkdwn(s)}
+		})), refusal: tooLong, at: "/blocks/0/subtitle/text"},
+		{name: "200 characters in a card's subtext", max: 200, message: onMessage(chars(func(s string) any {
+			return object{"type": "card", "title": mrkdwn("t"), "subtext": mrkdwn(s)}
+		})), refusal: tooLong, at: "/blocks/0/subtext/text"},
+		{name: "150 characters in a container's title", max: 150, message: onMessage(chars(func(s string) any {
+			return object{"type": "container", "title": plain(s), "child_blocks": []any{object{"type": "divider"}}}
+		})), refusal: tooLong, at: "/blocks/0/title/text"},
+		{name: "150 characters in a container's subtitle", max: 150, message: onMessage(chars(func(s string) any {
+			return object{"type": "container", "title": plain("t"), "subtitle": plain(s), "child_blocks": []any{object{"type": "divider"}}}
+		})), refusal: tooLong, at: "/blocks/0/subtitle/text"},
 		{name: "3 buttons on a card", max: 3, message: onMessage(func(n int) any {
 			return object{"type": "card", "actions": many(n, object{"type": "button", "text": plain("b")})}
 		}), refusal: tooMany, at: "/blocks/0/actions"},
