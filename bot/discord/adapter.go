@@ -116,6 +116,7 @@ func New(cfg Config) (*Adapter, error) {
 		dms:     map[string]string{},
 		health:  chat.Health{Detail: "not started", Since: cfg.Now()},
 	}
+	way.pace = &a.pace
 	if a.rest, err = a.session(a.client); err != nil {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ func (a *Adapter) call(ctx context.Context, r request, body, out any) error {
 		return fmt.Errorf("discord: %s: %w", name, err)
 	}
 	answer, err := a.rest.RequestWithLockedBucket(r.method, discordgo.EndpointAPI+r.path, kind, raw,
-		bucket, 0, discordgo.WithContext(ctx))
+		bucket, 0, discordgo.WithContext(context.WithValue(ctx, requestKey{}, r)))
 	if err != nil {
 		err = scrubbed(name, err)
 	}
@@ -152,15 +152,12 @@ func payload(body any) (raw []byte, kind string, err error) {
 	return doc, "application/json", err
 }
 
-// mind takes from an answer what concerns other calls.
+// mind takes from an answer what concerns other calls; what a 429 asks for, the
+// transport has noted already.
 func (a *Adapter) mind(r request, err error) {
 	var limited *chat.RateLimitedError
 	switch {
-	case errors.Is(err, errEverything) && errors.As(err, &limited):
-		a.pace.Pause(everything, limited.RetryAfter)
-		return
 	case errors.As(err, &limited):
-		a.pace.Pause(r.key(), limited.RetryAfter)
 		return
 	case status(err) == http.StatusUnauthorized && code(err) != codeInvalidToken:
 		select {
@@ -176,9 +173,6 @@ func (a *Adapter) mind(r request, err error) {
 
 // everything is the key of the limit over all routes but those of interactions.
 const everything = ""
-
-// errEverything marks a rate limit over all routes.
-var errEverything = errors.New("all requests are meant")
 
 // key is what r's pauses are counted by.
 func (r request) key() string {
@@ -246,11 +240,7 @@ func scrubbed(name string, err error) error {
 		e.kind = meaning(e)
 		return e
 	case errors.As(err, &limited):
-		err := &chat.RateLimitedError{RetryAfter: limited.RetryAfter}
-		if limited.Message == global {
-			return fmt.Errorf("discord: %s: %w (%w)", name, err, errEverything)
-		}
-		return fmt.Errorf("discord: %s: %w", name, err)
+		return fmt.Errorf("discord: %s: %w", name, &chat.RateLimitedError{RetryAfter: limited.RetryAfter})
 	case errors.As(err, &network):
 		return fmt.Errorf("discord: %s: %w", name, network.Err)
 	}
@@ -304,8 +294,12 @@ func invalid(body []byte) string {
 type transport struct {
 	origin  *url.URL
 	next    http.RoundTripper
+	pace    *pace.Pacer
 	refused refused
 }
+
+// requestKey is the key of a context's request.
+type requestKey struct{}
 
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	req = req.Clone(req.Context())
@@ -327,7 +321,16 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case http.StatusBadGateway: // it has an error of its own for this, with the whole page in it
 		resp.StatusCode = http.StatusServiceUnavailable
 	case http.StatusTooManyRequests:
-		limited(resp)
+		after, global := limited(resp)
+		// Before discordgo lets the next request of this kind go.
+		r, known := req.Context().Value(requestKey{}).(request)
+		switch {
+		case after == 0:
+		case global:
+			t.pace.Pause(everything, after)
+		case known:
+			t.pace.Pause(r.key(), after)
+		}
 	}
 	return resp, nil
 }
@@ -364,13 +367,11 @@ func (r *refused) wait(now time.Time) time.Duration {
 	return r.at[len(r.at)-refusals].Add(refusalsIn).Sub(now)
 }
 
-// global is the message of a rewritten 429 that concerns all routes.
-const global = "global"
-
-// limited rewrites a 429. discordgo drops its code, takes a missing retry_after
-// for none, and fails on one that is not JSON: that is not of Discord but of
-// what stands before it, and concerns everything.
-func limited(resp *http.Response) {
+// limited rewrites a 429 and says how long to wait, and whether with everything.
+// discordgo drops its code, takes a missing retry_after for none, and fails on
+// one that is not JSON: that is not of Discord but of what stands before it, and
+// concerns everything.
+func limited(resp *http.Response) (after time.Duration, global bool) {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
 	resp.Body.Close()
 	var says struct {
@@ -388,12 +389,10 @@ func limited(resp *http.Response) {
 		if says.RetryAfter <= 0 {
 			says.RetryAfter = 1
 		}
-		message := ""
-		if err != nil || says.Global {
-			message = global
-		}
-		body = fmt.Appendf(nil, `{"message":%q,"retry_after":%g}`, message, says.RetryAfter)
+		after, global = time.Duration(says.RetryAfter*float64(time.Second)), err != nil || says.Global
+		body = fmt.Appendf(nil, `{"retry_after":%g}`, says.RetryAfter)
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	resp.ContentLength = int64(len(body))
+	return after, global
 }
