@@ -443,7 +443,31 @@ func (c *checker) checkDiscord(d *DiscordConfig) {
 	}
 	c.need(d.BotToken, "discord.bot_token is missing, or set PVECHAT_DISCORD_BOT_TOKEN", "discord", "bot_token")
 	c.need(Secret(d.ApplicationID), "discord.application_id is missing", "discord", "application_id")
+	if d.ApplicationID != "" && !isNumber(d.ApplicationID) {
+		c.wrong("discord.application_id: it is no number", "discord", "application_id")
+	}
+	for i, id := range d.GuildIDs {
+		if !isNumber(id) {
+			c.wrong(fmt.Sprintf("discord.guild_ids[%d]: %q is no number", i, id), "discord", "guild_ids", i)
+		}
+	}
 	c.checkURL("discord.api_url", d.APIURL, true, "discord", "api_url")
+}
+
+// isNumber reports whether s is an id of Discord's.
+func isNumber(s string) bool { return s != "" && len(s) <= 20 && strings.Trim(s, "0123456789") == "" }
+
+// readable checks that a file is there and may be read.
+func (c *checker) readable(key, file string, path ...any) {
+	if file == "" {
+		return
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		c.wrong(fmt.Sprintf("%s: %s cannot be read: %v", key, file, errors.Unwrap(err)), path...)
+		return
+	}
+	_ = f.Close()
 }
 
 func (c *checker) need(s Secret, text string, path ...any) {
@@ -461,6 +485,16 @@ func (c *checker) checkURL(key, s string, plainToo bool, path ...any) {
 		c.wrong(key+": http:// sends the token in clear; write https://, or set insecure: true", path...)
 	}
 }
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// fingerprint is 32 pairs of hexadecimal digits, with colons or without.
+var fingerprint = regexp.MustCompile(`^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$`)
 
 var clusterName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
 
@@ -489,7 +523,16 @@ func (c *checker) checkClusters(cfg *Config) {
 			c.wrong(at("token_id")+": write user@realm!token", "clusters", i, "token_id")
 		}
 		c.need(cl.TokenSecret, at("token_secret")+" is missing, or set PVECHAT_CLUSTERS_NAME_TOKEN_SECRET", "clusters", i, "token_secret")
+		for j, pin := range cl.Fingerprints {
+			if !fingerprint.MatchString(pin) {
+				c.wrong(fmt.Sprintf("%s[%d]: it is no SHA-256 fingerprint (32 pairs AA:BB:…)", at("fingerprints"), j), "clusters", i, "fingerprints", j)
+			}
+		}
+		if ways := btoi(cl.CAFile != "") + btoi(len(cl.Fingerprints) > 0) + btoi(cl.Insecure); ways > 1 {
+			c.wrong(fmt.Sprintf("clusters[%d]: ca_file, fingerprints and insecure exclude each other; keep one", i), "clusters", i)
+		}
 		cl.CAFile = c.path(cl.CAFile)
+		c.readable(at("ca_file"), cl.CAFile, "clusters", i, "ca_file")
 		if s := cl.SSH; s != nil {
 			s.Via, s.User, s.Port = cmp.Or(s.Via, "container"), cmp.Or(s.User, "root"), cmp.Or(s.Port, 22)
 			if s.Via != "container" && s.Via != "node" {
@@ -505,6 +548,7 @@ func (c *checker) checkClusters(cfg *Config) {
 				c.wrong(at("ssh.known_hosts_file")+" is missing: it has to hold the nodes' host keys", "clusters", i, "ssh", "known_hosts_file")
 			}
 			s.KeyFile, s.KnownHostsFile = c.path(s.KeyFile), c.path(s.KnownHostsFile)
+			c.readable(at("ssh.key_file"), s.KeyFile, "clusters", i, "ssh", "key_file")
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -70,6 +71,56 @@ access:
 	}
 	if strings.Contains(strings.ReplaceAll(text, `"canary" is no duration`, ""), "canary") {
 		t.Errorf("it prints a secret:\n%s", text)
+	}
+}
+
+// Each line has one thing wrong with it; all are told at once, by line and key.
+func TestTheSettingsOfBothPlatformsAndOfClustersAreHeldAgainstTheirForm(t *testing.T) {
+	lines := []struct{ text, want string }{
+		{"log: {level: loud, format: xml}", `log.level: "loud" is none of`},
+		{"slack:", "slack.bot_token is missing"},
+		{"  mode: http", `slack.mode: "http" is not there`},
+		{"  app_token_file: no-such-file", "app_token_file: no-such-file cannot be read"},
+		{"  api_url: slack.com", "slack.api_url: it is no address"},
+		{"discord:", "discord.bot_token is missing"},
+		{"  mode: pigeon", `discord.mode: "pigeon" is not there`},
+		{"  application_id: pvechat", "discord.application_id: it is no number"},
+		{"  guild_ids: [ops]", `discord.guild_ids[0]: "ops" is no number`},
+		{"  api_url: discord.com", "discord.api_url: it is no address"},
+		{"clusters:", ""},
+		{"  - name: home", "clusters[0].token_secret is missing"},
+		{"    urls: []", "clusters[0].urls: an address"},
+		{"    token_id: bot@pve!x", ""},
+		{"    ca_file: no-such-file", "clusters[0].ca_file:"},
+		{"    fingerprints: [AA:BB]", "clusters[0].fingerprints[0]: it is no SHA-256 fingerprint"},
+		{"    ssh: {port: 99999, key_file: no-such-file}", "clusters[0].ssh.port: it is no port"},
+		{"  - {name: home, urls: [\"https://x\"], token_id: bot@pve!x, token_secret: x}", "clusters[1].name: there are two clusters home"},
+		{"database: {url: \"\"}", "database.url is missing"},
+		{"refresh: {every: 1ms, services: soon}", "refresh.every: it must be 1s or more"},
+		{"http: {listen: nowhere}", "http.listen:"},
+		{"access: [{role: admin, slack: {users: [U1]}}]", ""},
+		{"colour: red", "there is no key colour"},
+	}
+	var text strings.Builder
+	for _, l := range lines {
+		text.WriteString(l.text + "\n")
+	}
+	_, wrong := parse(t, text.String(), nil)
+	if wrong == nil {
+		t.Fatal("it was taken")
+	}
+	for i, l := range lines {
+		if l.want != "" && !slices.ContainsFunc(wrong.Problems, func(p daemon.Problem) bool { return p.Line == i+1 && strings.Contains(p.Text, l.want) }) {
+			t.Errorf("line %d, %s: it does not say %q", i+1, l.text, l.want)
+		}
+	}
+	for _, more := range []string{"log.format", "refresh.services", "exclude each other", "clusters[0].ssh.key_file"} {
+		if !strings.Contains(wrong.Error(), more) {
+			t.Errorf("it does not name %s", more)
+		}
+	}
+	if t.Failed() {
+		t.Log(wrong)
 	}
 }
 
