@@ -23,18 +23,57 @@ const (
 	knownHostsFile = "known_hosts"
 )
 
-// credentials says which services have some, by container; their passwords are
-// made up at every start.
-var credentials = map[string][]string{
-	"adguard":        {"adguard"},
-	"grafana":        {"grafana"},
-	"home-assistant": {"home-assistant"},
-	"immich":         {"immich"},
-	"jellyfin":       {"jellyfin"},
-	"nextcloud":      {"nextcloud", "mariadb"},
-	"paperless":      {"paperless"},
-	"postgres":       {"postgresql"},
-	"vaultwarden":    {"vaultwarden"},
+// installed is what somebody has put into a container: services, and which of
+// them have credentials, whose passwords are made up at every start.
+type installed struct {
+	services []guesttest.Service
+	secrets  []string
+}
+
+// web is a service with a page, and what else it listens to.
+func web(unit, port string, more ...string) guesttest.Service {
+	s := guesttest.Service{Unit: unit + ".service", Web: "http", Listen: []string{"0.0.0.0:" + port}}
+	s.Listen = append(s.Listen, more...)
+	s.Log = []string{unit + ": listening on port " + port}
+	return s
+}
+
+// local is a service that only its own container reaches.
+func local(unit, port string) guesttest.Service {
+	return guesttest.Service{Unit: unit + ".service", Listen: []string{"127.0.0.1:" + port}}
+}
+
+var inside = map[string]installed{
+	"adguard":        {[]guesttest.Service{web("AdGuardHome", "3000")}, []string{"adguard"}},
+	"authelia":       {[]guesttest.Service{web("authelia", "9091"), local("redis-server", "6379")}, nil},
+	"caddy":          {[]guesttest.Service{web("caddy", "80")}, nil},
+	"grafana":        {[]guesttest.Service{web("grafana-server", "3000")}, []string{"grafana"}},
+	"home-assistant": {[]guesttest.Service{web("home-assistant", "8123"), local("mosquitto", "1883")}, []string{"home-assistant"}},
+	"immich": {
+		[]guesttest.Service{web("immich-server", "2283"), local("immich-ml", "3003"), local("redis-server", "6379")},
+		[]string{"immich"},
+	},
+	"influxdb":  {[]guesttest.Service{web("influxdb", "8086")}, nil},
+	"jellyfin":  {[]guesttest.Service{web("jellyfin", "8096")}, []string{"jellyfin"}},
+	"minecraft": {[]guesttest.Service{{Unit: "minecraft.service", Listen: []string{"0.0.0.0:25565"}}}, nil},
+	"nextcloud": {
+		[]guesttest.Service{web("apache2", "80"), local("mariadb", "3306"), local("redis-server", "6379")},
+		[]string{"nextcloud", "mariadb"},
+	},
+	"paperless": {
+		[]guesttest.Service{
+			web("paperless-webserver", "8000"), local("redis-server", "6379"),
+			{Unit: "paperless-consumer.service", State: "failed", Log: []string{"paperless-consumer: /data/consume: no such directory"}},
+		},
+		[]string{"paperless"},
+	},
+	"photoprism":  {[]guesttest.Service{web("photoprism", "2342"), local("mariadb", "3306")}, nil},
+	"postgres":    {[]guesttest.Service{{Unit: "postgresql@17-main.service", Listen: []string{"0.0.0.0:5432"}}}, []string{"postgresql"}},
+	"prometheus":  {[]guesttest.Service{web("prometheus", "9090"), web("alertmanager", "9093")}, nil},
+	"traefik":     {[]guesttest.Service{web("traefik", "80")}, nil},
+	"unifi":       {[]guesttest.Service{web("unifi", "8080"), local("mongod", "27117")}, nil},
+	"vaultwarden": {[]guesttest.Service{web("vaultwarden", "8000")}, []string{"vaultwarden"}},
+	"zigbee2mqtt": {[]guesttest.Service{web("zigbee2mqtt", "8080")}, nil},
 }
 
 // furnish puts an SSH server behind the address of every container, and writes
@@ -55,7 +94,7 @@ func (w *world) furnish() error {
 	for _, c := range w.pve.Containers() {
 		if at, err := netip.ParsePrefix(c.Addr); err == nil {
 			w.secrets[c.Name] = files(c)
-			w.guests.Put(at.Addr(), guesttest.Guest{Keys: []ssh.PublicKey{known}, Files: w.secrets[c.Name]})
+			w.guests.Put(at.Addr(), guesttest.Guest{Keys: []ssh.PublicKey{known}, Files: w.secrets[c.Name], Services: append(guesttest.System(), inside[c.Name].services...)})
 		}
 	}
 	if err := os.WriteFile(filepath.Join(w.dir, keyFile), pem.EncodeToMemory(block), 0o600); err != nil {
@@ -67,7 +106,7 @@ func (w *world) furnish() error {
 // files are the credentials that a container's installer would have left there.
 func files(c proxmoxtest.Container) map[string]string {
 	all := map[string]string{}
-	for _, service := range credentials[c.Name] {
+	for _, service := range inside[c.Name].secrets {
 		all["/etc/pvechat/credentials/"+service] = fmt.Sprintf(
 			"# made by the installer\nURL=http://%s.home.example\nUSER=admin\nPASSWORD=%s\n", service, rand.Text())
 	}

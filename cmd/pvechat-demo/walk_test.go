@@ -199,6 +199,12 @@ func walkSlack(w *walk) {
 	panel := modal("*Address*")
 	w.sees("192.168.10.44")
 	w.picture("detail")
+	w.press(inModal(panel, "", "Services"))
+	panel = modal("*grafana-server*")
+	w.sees("Open Web UI")
+	w.picture("services")
+	w.press(inModal(panel, "", "Overview"))
+	panel = modal("*Address*")
 
 	// Stop asks; Cancel sends nothing, and the answer sends one task.
 	w.press(inModal(panel, "", "Stop…"), false)
@@ -313,6 +319,12 @@ func walkDiscord(w *walk) {
 	panel := message("**Hostname** "+stopMe, true)
 	w.sees("192.168.10.44")
 	w.picture("detail", panel.ID)
+	w.press(in(panel, "", "Services"))
+	panel = message("**grafana-server**", true)
+	w.sees("Open Web UI")
+	w.picture("services", panel.ID)
+	w.press(in(panel, "", "Overview"))
+	panel = message("**Hostname** "+stopMe, true)
 
 	w.press(in(panel, "", "Stop…"))
 	question := message("Stop container", true)

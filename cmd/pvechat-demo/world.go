@@ -159,7 +159,7 @@ func (w *world) configure() error {
 	line("  - {name: home, urls: [%q], token_id: %s, token_secret: demo, fingerprints: [%q],", w.pve.URL(), pveToken, w.pve.Fingerprint())
 	line("     ssh: {key_file: %s, known_hosts_file: %s}}", keyFile, knownHostsFile)
 	line("database: {url: 'sqlite:pvechat.db'}")
-	line("refresh: {every: %s}", w.opts.Every)
+	line("refresh: {every: %s, services: 1m}", w.opts.Every)
 	line("channels: {ops: {slack: %s, discord: %q}}", places[1].slack, places[1].discord)
 	line("access:")
 	line("  - {role: admin, slack: {users: [%s]}, discord: {users: [%q]}}", people[0].slack, people[0].discord)
