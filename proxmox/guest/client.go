@@ -4,8 +4,9 @@
 // [Client] logs in to the container itself, or to its node, where a forced
 // command (deploy/pvechat-guest) lets it into some of the containers. It logs
 // in with a key only, and only where the host key is known; it asks for no
-// terminal, agent, forwarding or environment, and it runs nothing but programs
-// that are part of this package and only read.
+// terminal, agent, forwarding or environment. Looking runs nothing but programs
+// that are part of this package and only read; [Client.Run] and [Client.Put]
+// set up a container that pvechat has just made.
 //
 // What comes back is written by whoever owns the container. It is bounded and
 // checked. Errors and log lines quote none of it but the names of files and

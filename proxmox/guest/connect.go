@@ -9,6 +9,7 @@ import (
 	"net"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -119,7 +120,11 @@ func (c *Client) dial(ctx context.Context, addr string) (net.Conn, error) {
 // ctx ends, so nothing that fn does on it can take longer. It then returns
 // the error of the ctx, and wire is of no more use.
 func (c *Client) step(ctx context.Context, wire io.Closer, fn func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	return c.within(ctx, c.cfg.Timeout, wire, fn)
+}
+
+func (c *Client) within(ctx context.Context, d time.Duration, wire io.Closer, fn func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { wire.Close() })
 	err := fn()
