@@ -37,7 +37,6 @@ export class Client {
   // act lets the person do something at a place, which shows that it waits and
   // what the client has to say. It returns the answer, null for none.
   async act(path, body, place, wait = place) {
-    this.menu = null;
     this.notices.delete(place);
     this.busy.add(wait);
     this.acted = Date.now();

@@ -13,6 +13,7 @@ const LEAST = 130; // px of its height
 //   picked         a set of values; null for a menu of commands, which keeps none
 //   several        more than one may be picked; sent when it closes: {min, max}
 //   pick(value)    or pick(values) where several
+//   toggle(value)  instead of both: told at once of each, while the list stays open
 export function menu(client, m) {
   const open = client.menu?.id === m.id ? client.menu : null;
   return h('div.menu-host', { key: m.id, class: open ? 'is-open' : null, onkeydown: open ? keys(client, m) : null },
@@ -48,7 +49,7 @@ const same = (a, b) => a.size === b.size && [...a].every(v => b.has(v));
 function list(client, m, open) {
   const commands = !m.picked;
   return h('div.menu', {
-    role: commands ? 'menu' : 'listbox', 'aria-label': m.label, 'aria-multiselectable': m.several ? 'true' : null,
+    role: commands ? 'menu' : 'listbox', 'aria-label': m.label, 'aria-multiselectable': m.several || m.toggle ? 'true' : null,
     mounted: el => {
       place(el);
       (el.querySelector('[aria-selected=true], [aria-checked=true]') ?? el.firstElementChild)?.focus({ preventScroll: true });
@@ -69,6 +70,10 @@ function option(client, m, open, o, commands) {
 }
 
 function pick(client, m, open, o) {
+  if (m.toggle) {
+    m.toggle(o.value);
+    return;
+  }
   if (!m.several) {
     const host = document.activeElement?.closest('.menu-host');
     client.menu = null;

@@ -5,9 +5,10 @@ import { menu } from '../lib/menu.js';
 import { outward, webAddress } from '../lib/link.js';
 import { unknown } from '../lib/unknown.js';
 import { plain } from './mrkdwn.js';
+import { takesSeveral } from './surface.js';
 
 const kinds = {
-  button, overflow, static_select: select, radio_buttons: choices, checkboxes: choices,
+  button, overflow, static_select: select, multi_static_select: select, radio_buttons: choices, checkboxes: choices,
   plain_text_input: field, number_input: field, email_text_input: field, url_text_input: field,
 };
 
@@ -52,17 +53,23 @@ function overflow(e, block, surface) {
 function select(e, block, surface, extra) {
   const value = surface.value(block, e);
   const options = e.options ?? e.option_groups?.flatMap(g => g.options) ?? [];
-  const shown = options.find(o => o.value === value);
+  const picked = new Set([value ?? []].flat());
+  const shown = options.filter(o => picked.has(o.value));
   return menu(surface.client, {
     id: surface.controlID(block, e), label: extra.id ? null : e.placeholder?.text,
-    face: [h('span.s-select-text', { class: shown ? null : 'is-empty' }, shown ? plain(shown.text) : plain(e.placeholder) ?? 'Choose'), h('span.s-caret', { 'aria-hidden': 'true' })],
+    face: [
+      h('span.s-select-text', { class: shown.length > 0 ? null : 'is-empty' }, shown.length > 0
+        ? shown.map(o => h('span', { class: takesSeveral(e) ? 's-token' : null }, plain(o.text)))
+        : plain(e.placeholder) ?? 'Choose'),
+      h('span.s-caret', { 'aria-hidden': 'true' }),
+    ],
     button: 'button.s-select', props: { 'data-action': e.action_id, ...extra, class: surface.isBusy(block, e) ? 'is-busy' : null },
-    options: options.map(offered), picked: new Set(value == null ? [] : [value]), pick: v => surface.choose(block, e, v),
+    options: options.map(offered), picked, [takesSeveral(e) ? 'toggle' : 'pick']: v => surface.choose(block, e, v),
   });
 }
 
 function choices(e, block, surface, extra) {
-  const several = e.type === 'checkboxes';
+  const several = takesSeveral(e);
   const value = surface.value(block, e);
   const on = new Set(several ? value : [value]);
   return h('div.s-choices', { role: several ? 'group' : 'radiogroup', 'data-action': e.action_id, ...extra },

@@ -3,8 +3,12 @@
 
 const valueOf = state => state?.value ?? state?.selected_option?.value ?? state?.selected_options?.map(o => o.value);
 
+// takesSeveral says whether an element's value is a list.
+export const takesSeveral = e => e.type === 'checkboxes' || e.type === 'multi_static_select';
+
 function initial(e) {
-  return e.initial_value ?? e.initial_option?.value ?? (e.type === 'checkboxes' ? (e.initial_options ?? []).map(o => o.value) : null);
+  if (takesSeveral(e)) return (e.initial_options ?? []).map(o => o.value);
+  return e.initial_value ?? e.initial_option?.value ?? null;
 }
 
 class Surface {
@@ -51,7 +55,7 @@ export class MessageSurface extends Surface {
 
   keep(block, e, value) {
     if (e.type === 'overflow') return;
-    this.client.chosen.set(this.#key(block, e), e.type === 'checkboxes' ? toggled(this.value(block, e), value) : value);
+    this.client.chosen.set(this.#key(block, e), takesSeveral(e) ? toggled(this.value(block, e), value) : value);
   }
 
   type() {} // no message has a field
@@ -78,7 +82,7 @@ export class ViewSurface extends Surface {
 
   keep(block, e, value) {
     if (block.type !== 'input') return; // the bot is told, and the view's state has it
-    this.draft.set(block.block_id, e.type === 'checkboxes' ? toggled(this.value(block, e), value) : value);
+    this.draft.set(block.block_id, takesSeveral(e) ? toggled(this.value(block, e), value) : value);
   }
 
   type(block, e, value) {
