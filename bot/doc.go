@@ -29,4 +29,10 @@
 //   - Every right is checked at every press, whatever the surface shows.
 //   - The outcome of an action goes to the person who asked, or nowhere public.
 //   - A revealed credential is sent to one person and kept nowhere.
+//   - One platform's end is not the other's: it is told there, and /readyz says
+//     so. On the only platform it ends the process.
+//   - A connection that stalls is replaced within two heartbeats and ten seconds
+//     on Discord, and is red within 90 seconds on Slack; none is opened in a loop.
+//   - A channel has one board. It is edited when it looks different, and every
+//     five minutes; what does not fit the platform's limits takes turns.
 package bot

@@ -24,6 +24,9 @@ import (
 // so that an old time on it means that the bot is away.
 const confirmEvery = 5 * time.Minute
 
+// editWithin is how long one edit may hold up the others.
+const editWithin = 15 * time.Second
+
 // mostPanels is how many open panels a platform keeps fresh; the oldest give
 // way.
 const mostPanels = 100
@@ -55,12 +58,15 @@ type platform struct {
 	wake chan struct{}
 
 	mu      sync.Mutex
-	tick    bool // a tick is due: refresh panels
+	due     due
 	panels  map[string]*panel
 	serials uint64
 
 	discards []chat.Ref // boards that should be gone
 }
+
+// due is what the next pass looks at.
+type due struct{ boards, panels bool }
 
 type panel struct {
 	ref    chat.Ref
@@ -99,18 +105,20 @@ func (l *Live) Run(ctx context.Context) error {
 
 // Tick says that a refresh has ended: what changed is edited, what is open is
 // edited, and what has not been edited for long is confirmed.
-func (l *Live) Tick() {
-	for _, p := range l.platforms {
-		p.mu.Lock()
-		p.tick = true
-		p.mu.Unlock()
-		p.poke()
-	}
-}
+func (l *Live) Tick() { l.want(due{boards: true, panels: true}) }
+
+// TickPanels is Tick without the boards, which another process edits.
+func (l *Live) TickPanels() { l.want(due{panels: true}) }
 
 // Touch says that something changed outside of a refresh.
-func (l *Live) Touch() {
+func (l *Live) Touch() { l.want(due{boards: true}) }
+
+func (l *Live) want(d due) {
 	for _, p := range l.platforms {
+		p.mu.Lock()
+		p.due.boards = p.due.boards || d.boards
+		p.due.panels = p.due.panels || d.panels
+		p.mu.Unlock()
 		p.poke()
 	}
 }
@@ -214,10 +222,10 @@ func (l *Live) pass(ctx context.Context, p *platform) {
 		return // nobody could press anything there either; a later tick takes the newest state
 	}
 	p.mu.Lock()
-	tick := p.tick
-	p.tick = false
+	d := p.due
+	p.due = due{}
 	var open []*panel
-	if tick {
+	if d.panels {
 		open = slices.Collect(maps.Values(p.panels))
 		slices.SortFunc(open, func(a, b *panel) int { return cmp.Compare(a.turn, b.turn) })
 	}
@@ -227,6 +235,18 @@ func (l *Live) pass(ctx context.Context, p *platform) {
 	for _, at := range discards {
 		l.discard(ctx, p, at)
 	}
+	if d.boards {
+		l.edit(ctx, p)
+	}
+	for _, q := range open {
+		if ctx.Err() == nil {
+			l.panel(ctx, p, q)
+		}
+	}
+}
+
+// edit edits the boards that are due.
+func (l *Live) edit(ctx context.Context, p *platform) {
 	boards, err := l.cfg.Store.Boards(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -234,14 +254,9 @@ func (l *Live) pass(ctx context.Context, p *platform) {
 		}
 		return
 	}
-	for _, e := range l.due(p, boards) {
+	for _, e := range l.turns(p, boards) {
 		if ctx.Err() == nil {
 			l.board(ctx, p, e)
-		}
-	}
-	for _, q := range open {
-		if ctx.Err() == nil {
-			l.panel(ctx, p, q)
 		}
 	}
 }
@@ -254,9 +269,9 @@ type edit struct {
 	confirm time.Time // when nothing changed, and it is confirmed; else zero
 }
 
-// due are the boards to edit, in the order of their turns. Each distinct view is
+// turns are the boards to edit, in the order of their turns. Each distinct view is
 // rendered once.
-func (l *Live) due(p *platform, boards []Board) []edit {
+func (l *Live) turns(p *platform, boards []Board) []edit {
 	var list []edit
 	seen := map[string]string{} // looks by filter
 	for _, b := range boards {
@@ -296,9 +311,10 @@ func (l *Live) due(p *platform, boards []Board) []edit {
 func (l *Live) board(ctx context.Context, p *platform, e edit) {
 	ref := e.ref()
 	m := l.cfg.View(e.Filter, p.Space(), e.ChangedAt, e.confirm)
-	updating := ctx
+	updating, cancel := context.WithTimeout(ctx, editWithin)
+	defer cancel()
 	if !e.news {
-		updating = chat.InBackground(ctx)
+		updating = chat.InBackground(updating)
 	}
 	err := p.Update(updating, ref, m)
 	var limited *chat.RateLimitedError
@@ -367,7 +383,9 @@ func (l *Live) panel(ctx context.Context, p *platform, q *panel) {
 	if !current {
 		return // it shows something else by now
 	}
-	err := p.Update(chat.InBackground(ctx), q.ref, s)
+	updating, cancel := context.WithTimeout(chat.InBackground(ctx), editWithin)
+	defer cancel()
+	err := p.Update(updating, q.ref, s)
 	var limited *chat.RateLimitedError
 	switch {
 	case errors.As(err, &limited):

@@ -575,6 +575,20 @@ func panel(id string) chat.Ref {
 	return chat.Ref{Platform: chat.Slack, Kind: chat.PanelRef, ID: id}
 }
 
+func TestAProcessThatLeavesTheBoardsToAnotherEditsItsPanels(t *testing.T) {
+	bubble(func(_ *testing.T, h *house) {
+		h.shows(h.slack, "ops", "all")
+		h.live.Open(panel("v1"), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: "open"} })
+		h.change("all", "")
+		h.live.TickPanels()
+		synctest.Wait()
+		h.want(h.slack, "update v1: open")
+		h.live.Touch() // half a period later: did it?
+		synctest.Wait()
+		h.want(h.slack, "update ops/m1: all  1")
+	})(t)
+}
+
 func TestWhatAPersonHasOpenIsEditedEveryTickUntilItEnds(t *testing.T) {
 	bubble(func(_ *testing.T, h *house) {
 		n := 0

@@ -35,7 +35,7 @@ var (
 // How long a call waits for its turn. What nobody waits for comes again with
 // newer facts.
 const (
-	patienceOfPeople = 20 * time.Second
+	patienceOfPeople = time.Minute
 	patienceOfBoards = 3 * time.Second
 )
 

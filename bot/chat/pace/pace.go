@@ -43,12 +43,15 @@ type record struct {
 const probe = time.Second
 
 // Wait returns when it is a call's turn under key. Where that is further away
-// than patience, it returns a *[chat.RateLimitedError] at once, and the call
-// does not count. Other errors are those of ctx.
+// than patience, or than ctx lasts, it returns a *[chat.RateLimitedError] at
+// once, and the call does not count. Other errors are those of ctx.
 func (p *Pacer) Wait(ctx context.Context, key string, l Limit, patience time.Duration) error {
 	background := chat.Background(ctx)
 	for {
 		now := time.Now()
+		if end, ok := ctx.Deadline(); ok {
+			patience = min(patience, max(0, end.Sub(now)))
+		}
 		turn, pauses, err := p.turn(now, key, l, background, patience)
 		if err != nil {
 			return err

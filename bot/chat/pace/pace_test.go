@@ -131,14 +131,21 @@ func TestAfterAPauseOneCallShowsWhetherItIsOver(t *testing.T) {
 	})
 }
 
-func TestWaitingEndsWithItsContext(t *testing.T) {
+func TestNobodyWaitsLongerThanTheContextLasts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var p pace.Pacer
 		p.Pause("k", time.Hour)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		began := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, refused := calls(ctx, &p, 1, 2*time.Hour); len(refused) != 1 || !errors.Is(refused[0], context.DeadlineExceeded) {
-			t.Errorf("got %v", refused)
+		var limited *chat.RateLimitedError
+		if _, refused := calls(ctx, &p, 1, 2*time.Hour); len(refused) != 1 || !errors.As(refused[0], &limited) || time.Since(began) > 0 {
+			t.Errorf("after %s: %v", time.Since(began), refused)
+		}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		if _, refused := calls(ctx, &p, 1, 2*time.Hour); len(refused) != 1 || !errors.Is(refused[0], context.Canceled) {
+			t.Errorf("cancelled: %v", refused)
 		}
 	})
 }

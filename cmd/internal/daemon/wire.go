@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pvechat/pvechat/bot"
@@ -213,6 +214,8 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		return bot.Bot{}, err
 	}
 
+	var ours atomic.Bool // the boards, in this period
+	ours.Store(true)
 	refresh := bot.Refresh{
 		Every: d.cfg.Every(), Log: d.log,
 		One: func(ctx context.Context, cluster string) {
@@ -229,12 +232,22 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 			if rep.Claimed {
 				history.Follow(ctx, rep.Changes)
 			}
+			if cluster == d.clusters[0].Name() {
+				ours.Store(rep.Claimed || err != nil)
+			}
 		},
 		After: func(ctx context.Context) {
 			if err := runner.Sync(ctx); err != nil && ctx.Err() == nil {
 				d.log.ErrorContext(ctx, "read the open jobs", "err", err)
 			}
-			keep.Tick()
+			if ours.Load() {
+				keep.Tick()
+			} else {
+				// Of several processes one edits the boards. The others look
+				// later whether it did: it may have lost its chat, or ended.
+				keep.TickPanels()
+				time.AfterFunc(d.cfg.Every()/2, keep.Touch)
+			}
 			alarm.Connected(ctx)
 			inv.Learn(ctx, func(ctx context.Context, c *inventory.Container) (proxmox.ContainerConfig, error) {
 				return parts.configs[c.Cluster].ContainerConfig(ctx, c.Ref())
