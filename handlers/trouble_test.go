@@ -65,7 +65,7 @@ func badHandshake(req *http.Request) (*http.Response, error) {
 }
 
 func nonsense(*http.Request) (*http.Response, error) {
-	return &http.Response{Status: "200 OK", StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("<html>it works</html>"))}, nil
+	return &http.Response{Status: "200 OK", StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("<html>it works</html>"))}, nil
 }
 
 // closed is a container that does not let anybody in.

@@ -211,8 +211,11 @@ func FuzzNoOrderOfRulesLetsADeniedPersonThrough(f *testing.F) {
 			t.Fatal(err)
 		}
 		for _, p := range []chat.Person{
-			{Platform: chat.Slack, ID: "a"}, {Platform: chat.Slack, ID: "b", Groups: []string{"a"}},
-			{Platform: chat.Discord, ID: "a", Groups: []string{"b"}}, {Platform: chat.Discord, ID: "c"}, {Platform: chat.Slack, ID: "a", Outsider: true},
+			{Platform: chat.Slack, ID: "a"},
+			{Platform: chat.Slack, ID: "b", Groups: []string{"a"}},
+			{Platform: chat.Discord, ID: "a", Groups: []string{"b"}},
+			{Platform: chat.Discord, ID: "c"},
+			{Platform: chat.Slack, ID: "a", Outsider: true},
 		} {
 			for _, what := range []access.Permission{access.View, access.Operate, access.Credentials, access.Create, access.Delete, access.Admin} {
 				some, all := false, false

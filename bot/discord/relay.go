@@ -27,8 +27,8 @@ const (
 
 // Why a connection ended.
 var (
-	errReconnect = errors.New("Discord asked for a new connection")
-	errInvalid   = errors.New("Discord does not know the session")
+	errReconnect = errors.New("the gateway asked for a new connection")
+	errInvalid   = errors.New("the gateway does not know the session")
 	errSilent    = errors.New("no heartbeat was acknowledged in time")
 	errGarbled   = errors.New("the gateway sent something that is no gateway message")
 )

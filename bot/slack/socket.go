@@ -178,7 +178,7 @@ func (s *socket) relay(ctx context.Context, up, down *websocket.Conn, connection
 			continue // Slack still sends over this connection; the SDK would leave it at once
 		case frame.Type == "disconnect":
 			_ = sleep(ctx, drain)
-			return fmt.Errorf("Slack ended the connection: %s", line(frame.Reason))
+			return fmt.Errorf("the connection was ended: %s", line(frame.Reason))
 		}
 		if err := down.WriteMessage(kind, m); err != nil {
 			return err

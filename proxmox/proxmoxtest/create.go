@@ -176,10 +176,22 @@ func (s *Server) mayCreate(r *request, c Container, storage string) error {
 		return err
 	}
 	for _, option := range []struct{ name, priv string }{
-		{"cores", "VM.Config.CPU"}, {"cpulimit", "VM.Config.CPU"}, {"memory", "VM.Config.Memory"}, {"swap", "VM.Config.Memory"},
-		{"rootfs", "VM.Config.Disk"}, {"net0", "VM.Config.Network"}, {"nameserver", "VM.Config.Network"}, {"hostname", "VM.Config.Network"},
-		{"searchdomain", "VM.Config.Network"}, {"onboot", "VM.Config.Options"}, {"tags", "VM.Config.Options"}, {"features", "VM.Config.Options"},
-		{"description", "VM.Config.Options"}, {"protection", "VM.Config.Options"}, {"startup", "VM.Config.Options"}, {"timezone", "VM.Config.Options"},
+		{"cores", "VM.Config.CPU"},
+		{"cpulimit", "VM.Config.CPU"},
+		{"memory", "VM.Config.Memory"},
+		{"swap", "VM.Config.Memory"},
+		{"rootfs", "VM.Config.Disk"},
+		{"net0", "VM.Config.Network"},
+		{"nameserver", "VM.Config.Network"},
+		{"hostname", "VM.Config.Network"},
+		{"searchdomain", "VM.Config.Network"},
+		{"onboot", "VM.Config.Options"},
+		{"tags", "VM.Config.Options"},
+		{"features", "VM.Config.Options"},
+		{"description", "VM.Config.Options"},
+		{"protection", "VM.Config.Options"},
+		{"startup", "VM.Config.Options"},
+		{"timezone", "VM.Config.Options"},
 	} {
 		if r.has(option.name) {
 			if err := s.check(r.who, object, false, option.priv); err != nil {

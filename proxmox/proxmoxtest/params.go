@@ -216,8 +216,9 @@ func verify(table map[string]param, given map[string]value) error {
 	}
 	misuse := false
 	for name, v := range given {
-		p, ok := table[name]
+		_, ok := table[name]
 		if !ok {
+			var p param
 			if p, ok = table[numbered.ReplaceAllString(name, "[n]")]; ok { // net0, net1, …
 				if complaint := p.check(v); complaint != "" {
 					complaints[name] = complaint

@@ -3,6 +3,7 @@ package discordtest_test
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"testing"
 	"time"
 
@@ -147,7 +148,7 @@ func TestTheGatewayAsksForANewConnection(t *testing.T) {
 	}
 	s.RefuseGateway(true)
 	where := rest(t, s, "GET", "/gateway", nil).str("url")
-	if _, res, err := websocket.DefaultDialer.DialContext(soon(t), where, nil); err == nil || res == nil || res.StatusCode != 503 {
+	if _, res, err := websocket.DefaultDialer.DialContext(soon(t), where, nil); err == nil || res == nil || res.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("got %v", err)
 	} else {
 		_ = res.Body.Close()

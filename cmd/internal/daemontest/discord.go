@@ -133,7 +133,7 @@ func (s Surface) discordAt() discordtest.At { return discordtest.At{Channel: s.i
 
 func (c *discordClient) use(ctx context.Context, s Surface, ctl Control, decline bool) error {
 	if decline {
-		return errors.New("Discord's client asks nothing")
+		return errors.New("the client of Discord asks nothing")
 	}
 	if ctl.Value != "" {
 		return answered(c.Choose(ctx, s.p.ID, s.discordAt(), ctl.ID, ctl.Value))

@@ -322,7 +322,7 @@ func (w *World) Sent(vmid int) []string {
 	var sent []string
 	for _, r := range w.PVE.Requests() {
 		_, rest, ok := strings.Cut(r.Path, "/lxc/"+strconv.Itoa(vmid))
-		if ok && r.Method != "GET" && (rest == "" || rest[0] == '/') {
+		if ok && r.Method != http.MethodGet && (rest == "" || rest[0] == '/') {
 			sent = append(sent, r.Method+" "+rest)
 		}
 	}

@@ -22,8 +22,12 @@ type Service struct {
 // System are the services that a fresh Debian container runs.
 func System() []Service {
 	return []Service{
-		{Unit: "cron.service"}, {Unit: "dbus.service"}, {Unit: "ssh.service", Listen: []string{"0.0.0.0:22", "[::]:22"}},
-		{Unit: "systemd-journald.service"}, {Unit: "systemd-logind.service"}, {Unit: "systemd-networkd.service"},
+		{Unit: "cron.service"},
+		{Unit: "dbus.service"},
+		{Unit: "ssh.service", Listen: []string{"0.0.0.0:22", "[::]:22"}},
+		{Unit: "systemd-journald.service"},
+		{Unit: "systemd-logind.service"},
+		{Unit: "systemd-networkd.service"},
 	}
 }
 
