@@ -16,10 +16,11 @@ import (
 // The contract, as docs/credentials.md has it. credentials.sh keeps the first
 // three too, so that too much is not sent.
 const (
-	maxFile   = 64 << 10
-	maxTotal  = 256 << 10
-	maxFiles  = 50
-	maxValues = 50 // of one file
+	maxFile    = 64 << 10
+	maxTotal   = 256 << 10
+	maxFiles   = 50
+	maxFurther = 20 // elsewhere
+	maxValues  = 50 // of one file
 )
 
 var (

@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -33,21 +35,45 @@ var credentialsScript string
 // Hex takes three bytes per byte and a line break per 16; the rest is for names.
 const maxReply = 4 * maxTotal
 
+// CredentialFile is a file with the credentials of a service that lies elsewhere
+// than in the one place for them.
+type CredentialFile struct{ Service, Path string }
+
+// plainPath is an absolute path that a shell takes as it is.
+var plainPath = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*|/\.[A-Za-z0-9_-][A-Za-z0-9._-]*)+$`)
+
+// Check reports what is wrong with the file's name or its service's.
+func (f CredentialFile) Check() error {
+	switch {
+	case !serviceName.MatchString(f.Service):
+		return fmt.Errorf("%q cannot be the name of a service", f.Service)
+	case !plainPath.MatchString(f.Path) || len(f.Path) > 200:
+		return fmt.Errorf("%q is no absolute path of letters, digits and . _ -", f.Path)
+	}
+	return nil
+}
+
 // Credentials reads the credentials of one service, or of all where service is
 // empty, sorted by service. The files and their format are described in
-// docs/credentials.md.
+// docs/credentials.md; further ones are of the same format.
 //
 // It returns an *[Error], or the error of a ctx that was cancelled. Kind
 // NoCredentials: the container has none, or none for this service. Kind
 // BadCredentials: files break the contract; the sets of the other files are
 // returned with it.
-func (c *Client) Credentials(ctx context.Context, t Target, service string) ([]CredentialSet, error) {
-	line := "/bin/sh -s"
+func (c *Client) Credentials(ctx context.Context, t Target, service string, further ...CredentialFile) ([]CredentialSet, error) {
+	line := "/bin/sh -s --"
 	if service != "" {
 		if !serviceName.MatchString(service) {
 			return nil, &Error{Kind: NoCredentials, Err: fmt.Errorf("%s cannot be the name of a service", strconv.Quote(short(service, 80)))}
 		}
-		line += " -- " + service
+		line += " " + service
+	}
+	for _, f := range further {
+		if err := f.Check(); err != nil {
+			return nil, &Error{Kind: BadCredentials, Err: err}
+		}
+		line += " " + f.Service + "=" + f.Path
 	}
 	output, err := c.run(ctx, t, command{line: line, stdin: credentialsScript, limit: maxReply})
 	if err != nil {
@@ -62,6 +88,7 @@ func readReply(output []byte, service string) ([]CredentialSet, error) {
 	if err := r.read(service); err != nil {
 		return nil, &Error{Kind: Output, Err: fmt.Errorf("line %d of the reply: %w", r.at, err)}
 	}
+	slices.SortFunc(r.sets, func(a, b CredentialSet) int { return strings.Compare(a.Service, b.Service) })
 	switch {
 	case len(r.bad) > 0:
 		return r.sets, &Error{Kind: BadCredentials, Err: r.bad}
@@ -175,7 +202,7 @@ func (r *reply) read(service string) error {
 		case len(words) == 2 && words[0] == "stop" && stopReasons[words[1]] != "":
 			r.bad = append(r.bad, errors.New(stopReasons[words[1]]))
 		case len(words) == 2 && words[0] == "skip" || len(words) == 5 && words[0] == "file":
-			if files++; files > maxFiles {
+			if files++; files > maxFiles+maxFurther {
 				return errors.New("too many files")
 			}
 			one := r.skipped
@@ -220,9 +247,6 @@ func (r *reply) file(words []string, service string) error {
 	if service != "" && name != service {
 		return errors.New("another file than the one asked for")
 	}
-	if n := len(r.sets); n > 0 && name <= r.sets[n-1].Service {
-		return errors.New("files out of order")
-	}
 	content, err := r.data(maxFile + 1)
 	if err != nil {
 		return err
@@ -239,6 +263,10 @@ func (r *reply) file(words []string, service string) error {
 	}
 	if err != nil {
 		r.bad = append(r.bad, fmt.Errorf("%s: %w", name, err))
+		return nil
+	}
+	if slices.ContainsFunc(r.sets, func(s CredentialSet) bool { return s.Service == name }) {
+		r.bad = append(r.bad, fmt.Errorf("%s: it has files in two places, the other one is shown", name))
 		return nil
 	}
 	set := CredentialSet{Service: name, Values: values}

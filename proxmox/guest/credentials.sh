@@ -1,6 +1,9 @@
-# Prints the files of /etc/pvechat/credentials, and changes nothing.
+# Prints the files of /etc/pvechat/credentials, and further ones, and changes
+# nothing.
 #
-#	/bin/sh -s -- [SERVICE]
+#	/bin/sh -s -- [SERVICE] [NAME=FILE…]
+#
+# Without a SERVICE all are told. A FILE is one elsewhere, of the service NAME.
 #
 # POSIX sh and od, and a stat that knows -c (GNU, busybox). The reply is lines:
 #
@@ -26,7 +29,7 @@ skip() {
 
 tell() {
 	name=$1
-	path=$dir/$1
+	path=${2:-$dir/$1}
 	case $name in
 	[!a-z0-9]* | *[!a-z0-9._-]*)
 		skip name "$name"
@@ -59,20 +62,9 @@ tell() {
 	fi
 }
 
-main() {
-	LC_ALL=C
-	PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
-	export LC_ALL PATH
-	dir=/etc/pvechat/credentials
-	total=0
-	count=0
-
-	printf '\npvechat-credentials 1\n'
-	if ! command -v od >/dev/null; then
-		echo 'stop od'
-	elif ! stat -c %a / >/dev/null 2>&1; then
-		echo 'stop stat'
-	elif [ -d "${dir%/*}" ] && [ ! -x "${dir%/*}" ]; then
+# directory tells what is in the one place where installers write.
+directory() {
+	if [ -d "${dir%/*}" ] && [ ! -x "${dir%/*}" ]; then
 		echo 'stop unreadable'
 	elif [ ! -e "$dir" ]; then
 		echo 'stop absent'
@@ -80,8 +72,8 @@ main() {
 		echo 'stop irregular'
 	elif [ ! -r "$dir" ] || [ ! -x "$dir" ]; then
 		echo 'stop unreadable'
-	elif [ $# -gt 0 ]; then
-		tell "$1"
+	elif [ -n "$wanted" ]; then
+		tell "$wanted"
 	else
 		for path in "$dir"/*; do
 			if [ ! -e "$path" ] && [ ! -L "$path" ]; then
@@ -93,6 +85,34 @@ main() {
 				break
 			fi
 			tell "${path##*/}"
+		done
+	fi
+}
+
+main() {
+	LC_ALL=C
+	PATH=$PATH:/usr/sbin:/usr/bin:/sbin:/bin
+	export LC_ALL PATH
+	dir=/etc/pvechat/credentials
+	total=0
+	count=0
+	wanted=
+	for argument; do
+		case $argument in *=*) ;; *) wanted=$argument ;; esac
+	done
+
+	printf '\npvechat-credentials 1\n'
+	if ! command -v od >/dev/null; then
+		echo 'stop od'
+	elif ! stat -c %a / >/dev/null 2>&1; then
+		echo 'stop stat'
+	else
+		directory
+		for argument; do
+			case $argument in *=*) ;; *) continue ;; esac
+			if [ -z "$wanted" ] || [ "$wanted" = "${argument%%=*}" ]; then
+				tell "${argument%%=*}" "${argument#*=}"
+			fi
 		done
 	fi
 	echo end

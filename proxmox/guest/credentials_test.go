@@ -270,12 +270,11 @@ func TestAReplyThatIsNoneIsTold(t *testing.T) {
 		"an odd time":                    {header + "file web 600 now 4\n.\nend\n", "", "an odd file"},
 		"an odd size":                    {header + "file web 600 0 four\n.\nend\n", "", "an odd file"},
 		"an odd name":                    {header + "file ../web 600 0 4\n.\nend\n", "", "an odd file"},
-		"a file twice":                   {header + strings.Repeat("file web 600 0 4\n 41 3d 62 0a\n.\n", 2) + "end\n", "", "out of order"},
 		"another file than asked for":    {header + "file web 600 0 4\n 41 3d 62 0a\n.\nend\n", "db", "another file"},
 		"a reason that the script lacks": {header + "skip because\n 41\n.\nend\n", "", "no such reason"},
 		"a long name":                    {header + "skip name\n" + strings.Repeat("41", 256) + "\n.\nend\n", "", "too much"},
 		"a record that the script lacks": {header + "link web\nend\n", "", "no such thing"},
-		"many files":                     {header + strings.Repeat("skip name\n 41\n.\n", 51) + "end\n", "", "too many files"},
+		"many files":                     {header + strings.Repeat("skip name\n 41\n.\n", 71) + "end\n", "", "too many files"},
 		"without end":                    {"Z" + strings.Repeat("x", 2<<20), "", "more than 1048576 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -358,5 +357,56 @@ func TestWhatTheDocumentSaysWorks(t *testing.T) {
 	want := map[string][]string{"jellyfin": {"URL", "USER", "PASSWORD"}, "wireguard": {"peer-1.conf"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFurtherFilesLieElsewhere(t *testing.T) {
+	root := t.TempDir()
+	files := map[string]string{dir + "web": "A=web\n", dir + "db": "A=db\n", "/root/wp.creds": "A=wp\n", "/root/other-db": "A=other\n"}
+	for file, content := range files {
+		place := root + file
+		if err := os.MkdirAll(filepath.Dir(place), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, place, []byte(content), 0o600)
+	}
+	further := []guest.CredentialFile{{Service: "wordpress", Path: "/root/wp.creds"}, {Service: "db", Path: "/root/other-db"}, {Service: "none", Path: "/root/none"}}
+	for name, g := range map[string]guesttest.Guest{"pretended": {Files: files}, "real": {Root: root}} {
+		t.Run(name, func(t *testing.T) {
+			l := newLAN(t)
+			l.Put(addr1, g)
+			client := guest.New(l.cfg)
+			files := further
+			if g.Root != "" {
+				files = slices.Clone(further)
+				for i := range files {
+					files[i].Path = root + files[i].Path
+				}
+			}
+			sets, err := client.Credentials(t.Context(), target(addr1), "", files...)
+			if err == nil || err.Error() != "bad credentials: db: it has files in two places, the other one is shown" {
+				t.Errorf("got %v", err)
+			}
+			var got []string
+			for _, s := range sets {
+				got = append(got, s.Service+"="+s.Values[0].Value.Reveal())
+			}
+			if want := []string{"db=db", "web=web", "wordpress=wp"}; !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+			if sets, err := client.Credentials(t.Context(), target(addr1), "wordpress", files...); err != nil || len(sets) != 1 || sets[0].Values[0].Value.Reveal() != "wp" {
+				t.Errorf("of one service: %v, %v", sets, err)
+			}
+		})
+	}
+	l := newLAN(t)
+	l.Put(addr1, guesttest.Guest{Exec: func(_ context.Context, command string, _ guesttest.Stdio) uint32 {
+		t.Errorf("ran %q", command)
+		return 1
+	}})
+	for _, path := range []string{"", "relative", "/a b", "/a;b", "/$(x)", "/../etc/shadow", "/a/../b", "/a/..", "/", "/a//b", "/a\nb", "/`x`", "/a'b"} {
+		if _, err := guest.New(l.cfg).Credentials(t.Context(), target(addr1), "", guest.CredentialFile{Service: "x", Path: path}); !errors.Is(err, guest.BadCredentials) {
+			t.Errorf("%q: got %v", path, err)
+		}
 	}
 }

@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // sshd is OpenSSH's server on loopback. Each connection gets a process of its
@@ -161,6 +163,43 @@ func TestRealSSHD(t *testing.T) {
 		}
 		if _, err := client.Credentials(t.Context(), to, "mail"); !errors.Is(err, NoCredentials) {
 			t.Errorf("got %v, want no credentials", err)
+		}
+	})
+
+	t.Run("services", func(t *testing.T) {
+		m := systemdMachine(t)
+		s := startSSHD(t, fmt.Sprintf(`ForceCommand sed 's|^\troot=$|\troot=%s|' | PATH=%s/bin:/usr/bin:/bin $SSH_ORIGINAL_COMMAND`, m.root, m.root))
+		client := s.client(t)
+		scan := func() string {
+			t.Helper()
+			got, err := client.Scan(t.Context(), to, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return told(got)
+		}
+		if diff := cmp.Diff(systemdTold, scan()); diff != "" {
+			t.Errorf("want -, got +\n%s", diff)
+		}
+		// nginx stops, and node has one more port.
+		stopped := strings.Replace(units, "ActiveState=active\nSubState=running", "ActiveState=inactive\nSubState=dead", 1)
+		m.tool("systemctl", stopped)
+		m.listening("tcp", "0100007F:18EB 12", "00000000:1FA0 13", "300AA8C0:0BB8 15", "00000000:1770 17")
+		m.process(81, 1, "node", "/user.slice/user-0.slice/session-1.scope", 17)
+		m.listening("tcp6")
+		got := scan()
+		for _, want := range []string{"systemd/nginx.service nginx stopped\n", "process/node node running 192.168.10.48:3000=http 0.0.0.0:6000\n"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("it does not say %q:\n%s", want, got)
+			}
+		}
+	})
+
+	t.Run("a key that is not let in", func(t *testing.T) {
+		s := startSSHD(t)
+		put(t, s.dir+"/authorized_keys", "")
+		if _, err := s.client(t).Scan(t.Context(), to, nil); !errors.Is(err, Auth) {
+			t.Errorf("got %v, want that the login is refused", err)
 		}
 	})
 

@@ -84,6 +84,15 @@ func credentials(g Guest, arguments []string) string {
 			entries[name] = file
 		}
 	}
+	wanted := ""
+	further := map[string]string{} // files elsewhere, by service
+	for _, argument := range arguments {
+		if name, file, elsewhere := strings.Cut(argument, "="); elsewhere {
+			further[name] = file
+		} else {
+			wanted = argument
+		}
+	}
 	var out strings.Builder
 	fmt.Fprintf(&out, "\npvechat-credentials 1\n")
 	_, irregular := g.Files[directory]
@@ -95,16 +104,26 @@ func credentials(g Guest, arguments []string) string {
 		names = nil
 	case len(entries) == 0:
 		fmt.Fprintln(&out, "stop absent")
-	case len(arguments) > 0:
-		names = arguments[:1]
+	case wanted != "":
+		names = []string{wanted}
+	}
+	if len(names) > 50 {
+		fmt.Fprintln(&out, "stop many")
+		names = names[:50]
+	}
+	places := make([]string, len(names))
+	for _, name := range slices.Sorted(maps.Keys(further)) {
+		if wanted == "" || wanted == name {
+			names, places = append(names, name), append(places, further[name])
+		}
 	}
 	total := 0
 	for i, name := range names {
-		if i == 50 {
-			fmt.Fprintln(&out, "stop many")
-			break
-		}
 		file, exists := entries[name]
+		if places[i] != "" {
+			file = places[i]
+			_, exists = g.Files[file]
+		}
 		content := g.Files[file]
 		skip := func(reason string) {
 			fmt.Fprintf(&out, "skip %s\n%s", reason, dump(name[:min(len(name), 255)]))
