@@ -28,19 +28,25 @@ type Proxmox interface {
 
 // Guest reads what is inside a container; *guest.Client does.
 type Guest interface {
-	Credentials(ctx context.Context, t guest.Target, service string) ([]guest.CredentialSet, error)
+	Credentials(ctx context.Context, t guest.Target, service string, further ...guest.CredentialFile) ([]guest.CredentialSet, error)
 	Logs(ctx context.Context, t guest.Target, s guest.Service) ([]string, error)
 }
 
 // Deps are what the routes work with.
 type Deps struct {
-	Log           *slog.Logger
-	Policy        Policy
-	Inventory     *inventory.Inventory
-	Clusters      map[string]Proxmox
-	Guests        map[string]Guest // by cluster; one without SSH has none
-	Services      Services         // nil: nothing is known of any
-	HostKeys      HostKeyStore     // nil: nobody can accept one
+	Log       *slog.Logger
+	Policy    Policy
+	Inventory *inventory.Inventory
+	Clusters  map[string]Proxmox
+	Guests    map[string]Guest // by cluster; one without SSH has none
+	Services  Services         // nil: nothing is known of any
+	HostKeys  HostKeyStore     // nil: nobody can accept one
+	Vault     Vault            // nil: nobody can enter credentials
+
+	// CredentialFiles are files with credentials elsewhere in a container; nil:
+	// there are none.
+	CredentialFiles func(*inventory.Container) []guest.CredentialFile
+
 	Jobs          *jobs.Runner
 	Live          *live.Live
 	Events        inventory.EventStore

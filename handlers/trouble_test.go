@@ -74,7 +74,7 @@ type closed struct {
 	err error
 }
 
-func (c closed) Credentials(context.Context, guest.Target, string) ([]guest.CredentialSet, error) {
+func (c closed) Credentials(context.Context, guest.Target, string, ...guest.CredentialFile) ([]guest.CredentialSet, error) {
 	return nil, c.err
 }
 

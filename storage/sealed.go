@@ -2,6 +2,8 @@ package storage
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 
 	"github.com/uptrace/bun"
@@ -25,7 +27,11 @@ func rowOfSealed(at seal.Cell, value []byte) sealedRow {
 	return sealedRow{Table: text(at.Table), Row: text(at.Row), Column: text(at.Column), Value: value}
 }
 
-var _ seal.Store = (*DB)(nil)
+var (
+	_ seal.Store       = (*DB)(nil)
+	_ seal.VaultStore  = (*DB)(nil)
+	_ seal.RotateStore = (*DB)(nil)
+)
 
 // PutSealed stores the sealed value of a cell, in the place of an older one.
 func (db *DB) PutSealed(ctx context.Context, at seal.Cell, value []byte) error {
@@ -76,4 +82,48 @@ func (db *DB) DropSealed(ctx context.Context, at seal.Cell) error {
 		return fmt.Errorf("storage: removing the sealed %s: %w", at, err)
 	}
 	return nil
+}
+
+// SealedRow returns the sealed values of a row by column.
+func (db *DB) SealedRow(ctx context.Context, table, row string) (map[string][]byte, error) {
+	values := map[string][]byte{}
+	err := db.eachSealed(ctx, func(at seal.Cell, value []byte) error {
+		values[at.Column] = value
+		return nil
+	}, func(q *bun.SelectQuery) *bun.SelectQuery {
+		return q.Where("table_name = ?", text(table)).Where("row_id = ?", text(row))
+	})
+	return values, err
+}
+
+// AllSealed calls each for every sealed value.
+func (db *DB) AllSealed(ctx context.Context, each func(at seal.Cell, value []byte) error) error {
+	return db.eachSealed(ctx, each, func(q *bun.SelectQuery) *bun.SelectQuery { return q })
+}
+
+func (db *DB) eachSealed(ctx context.Context, each func(seal.Cell, []byte) error, which func(*bun.SelectQuery) *bun.SelectQuery) error {
+	var rows []sealedRow
+	err := which(db.bun.NewSelect().Model(&rows)).Order("table_name", "row_id", "column_name").Scan(ctx)
+	if err != nil {
+		return fmt.Errorf("storage: reading sealed values: %w", err)
+	}
+	for _, r := range rows {
+		if err := each(seal.Cell{Table: string(r.Table), Row: string(r.Row), Column: string(r.Column)}, r.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// AuditCodes counts the lines of the audit whose codes a key made.
+func (db *DB) AuditCodes(ctx context.Context, key uint32) (int64, error) {
+	// What Tink puts before a code, as far as base64 shows it whole.
+	prefix := base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32([]byte{1}, key))[:6]
+	n, err := db.bun.NewSelect().Model((*auditRow)(nil)).
+		Where("substr(mac, 1, ?) = ?", int64(len(keyed+prefix)), keyed+prefix).
+		Count(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("storage: counting codes of the audit: %w", err)
+	}
+	return n, nil
 }

@@ -362,9 +362,12 @@ func (r *Rules) Guards(tag string) bool {
 }
 
 // Covers reports whether rule i reaches a container.
-func (r *Rules) Covers(i int, t Target) bool {
-	to := reach{all: len(r.rules[i].Scope) == 0, some: map[key]struct{}{}}
-	for _, s := range r.rules[i].Scope {
+func (r *Rules) Covers(i int, t Target) bool { return Pick(r.rules[i].Scope, t) }
+
+// Pick reports whether any of the selectors picks a container; none pick all.
+func Pick(scope []Selector, t Target) bool {
+	to := reach{all: len(scope) == 0, some: map[key]struct{}{}}
+	for _, s := range scope {
 		to.some[s.key()] = struct{}{}
 	}
 	return to.covers(t)

@@ -291,7 +291,11 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"task-log":          view.TaskLog(died, logOf(60), 1),
 		"credentials": view.AsMessage(view.Revealed(jelly, []view.Credentials{{Service: "jellyfin", Values: []view.Credential{
 			{Key: "User", Value: chat.NewSecret("admin")}, {Key: "Password", Value: chat.NewSecret("q7`V|$d P2w*x*_9 <b>&8")},
-		}}}, true, now)),
+		}}}, view.RevealNotes{Hides: true}, now)),
+		"credentials-entered": view.Revealed(jelly, []view.Credentials{{Service: "router", Entered: true, Values: []view.Credential{{Key: "PIN", Value: chat.NewSecret("0042")}}}},
+			view.RevealNotes{Hides: true, Keeps: true, Locked: true}, now),
+		"credentials-keep":   view.KeepForm(jelly),
+		"credentials-kept":   view.Kept(jelly, "router", "PIN", false),
 		"credentials-hidden": view.Hidden(jelly),
 		"denied":             view.Denied(ana, access.Viewer, access.Operator, "p4w8c2"),
 		"not-now":            view.NotNow(jelly, jobs.Start, "it is running"),

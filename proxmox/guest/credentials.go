@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Credential is one value of a service.
@@ -51,6 +52,22 @@ func (f CredentialFile) Check() error {
 		return fmt.Errorf("%q is no absolute path of letters, digits and . _ -", f.Path)
 	}
 	return nil
+}
+
+// CheckCredential says by "service", "key" and "value" what of a credential
+// breaks the contract; an empty value is none and breaks nothing.
+func CheckCredential(service, key, value string) map[string]string {
+	wrong := map[string]string{}
+	if !serviceName.MatchString(service) {
+		wrong["service"] = "A service is of small letters, digits and . _ -, and begins with a letter or digit."
+	}
+	if !keyName.MatchString(key) {
+		wrong["key"] = "A name is of letters, digits and . _ -, without blanks."
+	}
+	if !utf8.ValidString(value) || !exact(value, "\t\n") {
+		wrong["value"] = "It has a control character, which cannot be copied."
+	}
+	return wrong
 }
 
 // Credentials reads the credentials of one service, or of all where service is

@@ -68,6 +68,18 @@ func Generate(path string) error {
 // OpenFile reads a keyset. It refuses a file that others than its owner can
 // read or write.
 func OpenFile(path string) (*Keyset, error) {
+	handle, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	a, err := aead.New(handle)
+	if err != nil {
+		return nil, fmt.Errorf("seal: %s holds no key for authenticated encryption", path)
+	}
+	return &Keyset{aead: a}, nil
+}
+
+func read(path string) (*keyset.Handle, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
@@ -85,11 +97,7 @@ func OpenFile(path string) (*Keyset, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %s is not a keyset in Tink's JSON", path)
 	}
-	a, err := aead.New(handle)
-	if err != nil {
-		return nil, fmt.Errorf("seal: %s holds no key for authenticated encryption", path)
-	}
-	return &Keyset{aead: a}, nil
+	return handle, nil
 }
 
 // ModeError says that a keyset file is open to others.

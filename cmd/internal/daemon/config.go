@@ -18,6 +18,7 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 
 	"github.com/pvechat/pvechat/bot/access"
+	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
 // Secret is a value that is never printed.
@@ -46,7 +47,9 @@ type Config struct {
 	Access     []AccessConfig  `yaml:"access"`
 	Audit      AuditConfig     `yaml:"audit"`
 	Templates  string          `yaml:"templates_dir"`
-	HTTP       HTTPConfig      `yaml:"http"`
+
+	Credentials []CredentialsConfig `yaml:"credentials"`
+	HTTP        HTTPConfig          `yaml:"http"`
 }
 
 // LogConfig says how the log on stderr looks.
@@ -105,6 +108,14 @@ type SSHConfig struct {
 	// Dial reaches a container; nil: the network. No file sets it: it is for
 	// programs whose containers are on no network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `yaml:"-"`
+}
+
+// CredentialsConfig is a file with credentials that lies elsewhere in some
+// containers than installers write it.
+type CredentialsConfig struct {
+	Service    string   `yaml:"service"`
+	File       string   `yaml:"file"`
+	Containers []string `yaml:"containers"` // any of these selectors; none: all containers
 }
 
 // DatabaseConfig is where state lives.
@@ -203,6 +214,23 @@ func (c Config) Services() time.Duration {
 		return 5 * time.Minute
 	}
 	return d
+}
+
+// CredentialFiles are the files with credentials that a container has elsewhere.
+func (c Config) CredentialFiles(t access.Target) []guest.CredentialFile {
+	var list []guest.CredentialFile
+	for _, f := range c.Credentials {
+		var scope []access.Selector
+		for _, s := range f.Containers {
+			if sel, err := access.ParseSelector(s); err == nil { // it was checked
+				scope = append(scope, sel)
+			}
+		}
+		if access.Pick(scope, t) {
+			list = append(list, guest.CredentialFile{Service: f.Service, Path: f.File})
+		}
+	}
+	return list
 }
 
 // AutoMigrate reports whether migrations are applied before serving.
@@ -394,6 +422,7 @@ func (c *checker) check(cfg *Config) {
 			c.wrong(fmt.Sprintf("http.listen: %q is no host:port", cfg.HTTP.Listen), "http", "listen")
 		}
 	}
+	c.checkCredentials(cfg.Credentials)
 	cfg.KeysetFile, cfg.Templates = c.path(cfg.KeysetFile), c.path(cfg.Templates)
 }
 
@@ -549,6 +578,22 @@ func (c *checker) checkClusters(cfg *Config) {
 			}
 			s.KeyFile, s.KnownHostsFile = c.path(s.KeyFile), c.path(s.KnownHostsFile)
 			c.readable(at("ssh.key_file"), s.KeyFile, "clusters", i, "ssh", "key_file")
+		}
+	}
+}
+
+func (c *checker) checkCredentials(list []CredentialsConfig) {
+	if len(list) > 20 {
+		c.wrong("credentials: there are more than 20", "credentials")
+	}
+	for i, f := range list {
+		if err := (guest.CredentialFile{Service: f.Service, Path: f.File}).Check(); err != nil {
+			c.wrong(fmt.Sprintf("credentials[%d]: %v", i, err), "credentials", i)
+		}
+		for j, s := range f.Containers {
+			if _, err := access.ParseSelector(s); err != nil {
+				c.wrong(fmt.Sprintf("credentials[%d].containers[%d]: %v", i, j, err), "credentials", i, "containers", j)
+			}
 		}
 	}
 }

@@ -2,6 +2,8 @@ package daemon_test
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -83,11 +85,7 @@ func TestServicesAreSeenAsTheyComeAndGo(t *testing.T) {
 		tab.Press("Refresh services")
 		tab = ana.Sees("Services 3/3")
 		ana.Sees("the services of web run again")
-		if on == daemontest.Slack { // the simulator's Discord selects are in its own words
-			tab.Press("jellyfin")
-		} else {
-			tab.Press("jellyfin")
-		}
+		tab.Press("jellyfin")
 		logs := ana.Sees("Logs · jellyfin", "ready", "api_key=[redacted]")
 		if !logs.Private {
 			t.Error("everybody sees the log")
@@ -142,5 +140,54 @@ func TestAHostKeyIsTrustedByAnAdminAndWatched(t *testing.T) {
 			t.Errorf("accepted by %q, %v", by, err)
 		}
 		l.Correct()
+	})
+}
+
+func TestAnEnteredValueIsSealed(t *testing.T) {
+	onBoth(t, func(t *testing.T, on daemontest.Platform) {
+		l := newLAN(t)
+		l.Keys = true
+		log := &book{}
+		l.Log = log
+		l.Guests.Put(l.at, guesttest.Guest{Files: map[string]string{"/etc/pvechat/credentials/app": "USER=admin\n"}})
+		ana, ben := l.Person(on, "Ana", "operator"), l.Person(on, "Ben", "viewer")
+		stop := l.Run()
+
+		ana.Command("credentials web")
+		ana.Sees("USER", "admin").Press("Enter a value…")
+		var form daemontest.Surface
+		ana.Until("the form", func() bool {
+			s, ok := ana.Seen("Enter a value")
+			form = s
+			return ok && s.Window
+		})
+		form.Submit(map[string]string{"service": "router", "key": "PIN", "value": canary + "-pin"})
+		ana.Sees("Kept PIN of router")
+		ana.Command("credentials web")
+		ana.Sees("router", "entered by hand", canary+"-pin", "admin")
+		ben.Command("credentials web")
+		ben.Sees("Not allowed")
+
+		// It can be seen while the container is down.
+		ana.Command("stop web")
+		ana.Sees("Stop web?", "This question ends").Press("Stop container")
+		ana.Sees("Stopped web")
+		ana.Command("credentials web router")
+		ana.Sees("PIN", canary+"-pin")
+		stop()
+		l.Correct()
+
+		if strings.Contains(log.String(), canaryCore) {
+			t.Error("the value is in the log")
+		}
+		files, err := filepath.Glob(strings.TrimPrefix(l.Database, "sqlite:") + "*")
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no database: %v", err)
+		}
+		for _, file := range files {
+			if raw, err := os.ReadFile(file); err != nil || strings.Contains(string(raw), canaryCore) {
+				t.Errorf("the value is in %s, or %v", filepath.Base(file), err)
+			}
+		}
 	})
 }

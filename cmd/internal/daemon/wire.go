@@ -134,7 +134,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := db.Record(ctx, handlers.Entry{At: time.Now(), Person: "pvechat", Action: "pvechat:started", Outcome: "ok", Detail: "access rules " + d.rules.Rules().Version()}); err != nil {
 		return err
 	}
-	b, err := d.assemble(db)
+	b, err := d.assemble(db, keys)
 	if err != nil {
 		return err
 	}
@@ -149,7 +149,7 @@ func Keys(cfg Config) (*seal.Keyset, error) {
 	return seal.OpenFile(cfg.KeysetFile)
 }
 
-func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
+func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	inv := inventory.New(inventory.Config{
 		Sources: sources(d.clusters), Witnesses: witnesses(d.clusters), Store: db, Every: d.cfg.Every(), Log: d.log,
 	})
@@ -206,9 +206,12 @@ func (d *Daemon) assemble(db *storage.DB) (bot.Bot, error) {
 		},
 	})
 	h = handlers.New(handlers.Deps{
-		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Jobs: runner, Live: keep, Events: db, History: history,
+		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Vault: seal.NewVault(keys, db), Jobs: runner, Live: keep, Events: db, History: history,
 		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed, Audit: db, Drift: tables.how,
 	})
+	h.CredentialFiles = func(c *inventory.Container) []guest.CredentialFile {
+		return d.cfg.CredentialFiles(handlers.TargetOf(c))
+	}
 	router, err := handlers.NewRouter(d.log, d.rules, db, inv, db, time.Now, h.Routes()...)
 	if err != nil {
 		return bot.Bot{}, err

@@ -26,6 +26,7 @@ import (
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 	"github.com/pvechat/pvechat/proxmox/guest/guesttest"
 	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
+	"github.com/pvechat/pvechat/storage/seal"
 )
 
 // Token is the bot's API token at the cluster.
@@ -60,6 +61,9 @@ type World struct {
 
 	// Guests are behind the containers' addresses; nil: the bot has no SSH.
 	Guests *guesttest.Server
+
+	// Keys gives the bot a key set.
+	Keys bool
 
 	// Log gets all that a bot in this process logs, debug lines too.
 	Log io.Writer
@@ -190,6 +194,15 @@ func (w *World) Config() string {
 		fmt.Fprintf(&b, ", ssh: {key_file: %q, known_hosts_file: %q}", key, hosts)
 	}
 	b.WriteString("}\n")
+	if w.Keys {
+		file := filepath.Join(w.dir, "keyset.json")
+		if _, err := os.Stat(file); err != nil {
+			if err := seal.Generate(file); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+		fmt.Fprintf(&b, "keyset_file: %q\n", file)
+	}
 	fmt.Fprintf(&b, "database: {url: %q}\nrefresh: {every: %s}\nhttp: {listen: \"127.0.0.1:0\"}\n", w.Database, w.Refresh)
 	fmt.Fprintf(&b, "channels: {ops: {slack: %s, discord: %q}}\naccess:\n", w.channels[Ops].ids[Slack], w.channels[Ops].ids[Discord])
 	for _, p := range w.people {
