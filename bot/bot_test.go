@@ -54,6 +54,7 @@ func TestOnePlatformsEndLeavesTheOtherRunningAndIsTold(t *testing.T) {
 		go func() { ended <- b.Run(ctx) }()
 		slack.broken <- errors.New("token_revoked")
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if !slack.ended || discord.ended || len(told) != 1 || told[0] != "slack: token_revoked" {
 			t.Errorf("slack ended %v, discord ended %v, told %q", slack.ended, discord.ended, told)
 		}

@@ -27,7 +27,8 @@ type Dispatcher struct {
 
 	mu     sync.Mutex
 	recent map[string]time.Time // what this process was given in the last minute
-	turns  map[string]uint64    // how often a surface was acted on
+	pruned time.Time
+	turns  map[string]uint64 // how often a surface was acted on
 }
 
 // NewDispatcher makes a Dispatcher. It does no I/O.
@@ -99,7 +100,8 @@ func (d *Dispatcher) first(inv chat.Invocation) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_, seen := d.recent[key]
-	if len(d.recent) > 10_000 {
+	if len(d.recent) > 10_000 && now.Sub(d.pruned) > 10*time.Second { // not at each of the next ten thousand
+		d.pruned = now
 		for k, at := range d.recent {
 			if now.Sub(at) > time.Minute {
 				delete(d.recent, k)

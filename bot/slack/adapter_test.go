@@ -1023,34 +1023,6 @@ func TestTroubleAtTheStartIsOutlasted(t *testing.T) {
 	}})
 }
 
-func TestConnectionsAreRenewedOneByOneAndNothingIsMissed(t *testing.T) {
-	d := office(t, setup{config: func(c *Config) { c.Connections = 2 }})
-	if err := d.s.AwaitConnections(d.ctx, 2); err != nil {
-		t.Fatal(err)
-	}
-	d.await("both", func() bool { return d.a.Health().Detail == "2 of 2 connections" })
-	since := d.a.Health().Since
-	d.answers(chat.Answer{Now: say("here")})
-	first := d.s.Connections()[0]
-	d.s.Disconnect("refresh_requested", first)
-	for range 4 { // whatever connection they take
-		d.types(ana, ops, "help")
-	}
-	d.sees(ana, ops, 4)
-	d.await("the renewal", func() bool { return d.a.Health().Detail == "2 of 2 connections" && len(d.s.Connections()) == 2 })
-	if h := d.a.Health(); !h.OK || !h.Since.Equal(since) {
-		t.Errorf("got %+v", h)
-	}
-	d.s.RefuseConnections(1000)
-	d.s.Disconnect("")
-	d.await("red", func() bool { return !d.a.Health().OK })
-	if h := d.a.Health(); h.Since.Equal(since) {
-		t.Errorf("got %+v", h)
-	}
-	d.s.RefuseConnections(0)
-	d.await("green", func() bool { return d.a.Health().OK })
-}
-
 func TestGroupsComeFromMemory(t *testing.T) {
 	d := office(t, setup{config: func(c *Config) { c.Groups = []string{"S0ADMINS1", "S0NOBODY1"} }})
 	d.types(ana, ops, "help")

@@ -163,6 +163,34 @@ func TestARefreshUnderTwentyClicksASecondLosesAndDoublesNothing(t *testing.T) {
 	}
 }
 
+func TestHealthSaysHowManyConnectionsThereAreAndSinceWhen(t *testing.T) {
+	err := shift(t, 2, slacktest.Options{}, func(t *testing.T, d *desk) {
+		time.Sleep(20 * time.Second)
+		began := d.a.Health()
+		if !began.OK || began.Detail != "2 of 2 connections" {
+			t.Errorf("health is %+v", began)
+		}
+		d.s.Disconnect("refresh_requested", d.s.Connections()[0])
+		time.Sleep(drain + firstTry/2) // one is away
+		if h := d.a.Health(); !h.OK || h.Detail != "1 of 2 connections" || !h.Since.Equal(began.Since) {
+			t.Errorf("health is %+v", h)
+		}
+		time.Sleep(time.Minute)
+		if h := d.a.Health(); h != began {
+			t.Errorf("health is %+v", h)
+		}
+		d.s.RefuseConnections(1000)
+		d.s.Disconnect("")
+		time.Sleep(time.Second)
+		if h := d.a.Health(); h.OK || !h.Since.After(began.Since) {
+			t.Errorf("health is %+v", h)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestADayOfRenewalsIsNotNoticed(t *testing.T) {
 	err := shift(t, 2, slacktest.Options{}, func(t *testing.T, d *desk) {
 		time.Sleep(20 * time.Second)

@@ -1,6 +1,7 @@
 package daemon_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -146,4 +147,22 @@ func TestOutsidersAreKeptOut(t *testing.T) {
 		}
 		wantTasks(t, w, 101)
 	})
+}
+
+// Discord lets nobody edit an old message more often than it likes (30046).
+func TestADiscordBoardThatCannotBeEditedIsPostedAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ana, ben := w.Person(daemontest.Discord, "Ana", "admin"), w.Person(daemontest.Discord, "Ben", "")
+	w.Run()
+	ana.Command("dashboard")
+	board := ben.Sees("wiki stopped")
+	w.Discord.Fail("PATCH /channels/", http.StatusTooManyRequests, 30046, 1)
+	ana.Command("start wiki")
+	ana.Sees("Started wiki")
+	ben.Until("one board, and a new one", func() bool {
+		_, old := board.Again()
+		return !old && ben.Count("wiki running") == 1
+	})
+	w.Correct()
 }
