@@ -46,6 +46,8 @@ type jobRow struct {
 	Leftovers   bool   `bun:"leftovers,notnull"`
 	Batch       text   `bun:"batch,notnull"`
 	BatchSize   int64  `bun:"batch_size,notnull"`
+	Spec        text   `bun:"spec,notnull"`
+	Progress    text   `bun:"progress,notnull"`
 }
 
 func (r jobRow) job() jobs.Job {
@@ -65,6 +67,8 @@ func (r jobRow) job() jobs.Job {
 		Warnings:    int(r.Warnings),
 		Batch:       string(r.Batch),
 		BatchSize:   int(r.BatchSize),
+		Spec:        string(r.Spec),
+		Progress:    string(r.Progress),
 		Person:      chat.Person{Platform: chat.PlatformName(r.Platform), ID: string(r.PersonID), Name: string(r.Person)},
 		Channel:     string(r.Channel),
 		Request:     string(r.Request),
@@ -92,6 +96,8 @@ func newJobRow(j jobs.Job) jobRow {
 		Leftovers:   j.Leftovers,
 		Batch:       text(j.Batch),
 		BatchSize:   int64(j.BatchSize),
+		Spec:        text(j.Spec),
+		Progress:    text(j.Progress),
 		State:       text(jobs.Submitting),
 		Platform:    text(j.Person.Platform),
 		PersonID:    text(j.Person.ID),
@@ -221,6 +227,29 @@ func (db *DB) MarkRunning(ctx context.Context, id string, fence int64, upid prox
 	return db.writeJob(ctx, "marking", id, fence, func(q *bun.UpdateQuery) *bun.UpdateQuery {
 		return q.Set("state = ?", text(jobs.Running)).Set("upid = ?", text(upid))
 	})
+}
+
+// SaveProgress notes how far a job is, and its container's VMID by now.
+func (db *DB) SaveProgress(ctx context.Context, id string, fence int64, vmid int, progress string) error {
+	return db.writeJob(ctx, "noting progress of", id, fence, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		return q.Set("vmid = ?", vmid).Set("progress = ?", text(progress))
+	})
+}
+
+// CancelJob ends an open job without regard to who holds it.
+func (db *DB) CancelJob(ctx context.Context, id, reason string) (bool, error) {
+	n, err := changed(db.bun.NewUpdate().Model((*jobRow)(nil)).
+		Set("state = ?", text(jobs.Superseded)).
+		Set("error = ?", text(reason)).
+		Set("fence = fence + 1").
+		Set("finished_at = ?", db.engine.in(0)).
+		Where("id = ?", text(id)).
+		Where("finished_at IS NULL").
+		Exec(ctx))
+	if err != nil {
+		return false, fmt.Errorf("storage: cancelling job %s: %w", id, err)
+	}
+	return n == 1, nil
 }
 
 // FinishJob closes a job; what is closed stays as it is.

@@ -271,6 +271,12 @@ func calls(db *storage.DB) map[string]func(context.Context) error {
 		"Check":            func(ctx c) error { return db.Check(ctx, true) },
 		"Migrate":          func(ctx c) error { _, err := db.Migrate(ctx); return err },
 		"Repair":           func(ctx c) error { _, err := db.Repair(ctx); return err },
+		"SaveProgress":     func(ctx c) error { return db.SaveProgress(ctx, "j", 1, 101, "{}") },
+		"CancelJob":        func(ctx c) error { _, err := db.CancelJob(ctx, "j", "by Ana"); return err },
+		"SaveDraft":        func(ctx c) error { return db.SaveDraft(ctx, "d", "slack:U1", "{}") },
+		"Draft":            func(ctx c) error { _, _, err := db.Draft(ctx, "d", "slack:U1"); return err },
+		"DropDraft":        func(ctx c) error { _, err := db.DropDraft(ctx, "d", "slack:U1"); return err },
+		"PurgeDrafts":      func(ctx c) error { _, err := db.PurgeDrafts(ctx, hour); return err },
 		"Ping":             db.Ping,
 	}
 }

@@ -288,6 +288,7 @@ func models() []any {
 		(*confirmationRow)(nil),
 		(*invocationRow)(nil),
 		(*sealedRow)(nil),
+		(*draftRow)(nil),
 	}
 }
 

@@ -37,7 +37,7 @@ var replacing = []string{"vzdestroy", "vzcreate", "vzrestore"}
 // replacedBy reports whether a task made the container with id another one: it
 // ended well, and began after the container was first seen.
 func (c *Container) replacedBy(t proxmox.Task, skew time.Duration) bool {
-	return slices.Contains(replacing, t.Type) && t.UPID.VMID() == c.VMID &&
+	return c.State != Creating && slices.Contains(replacing, t.Type) && t.UPID.VMID() == c.VMID &&
 		proxmox.TaskStatus{Exit: t.Status}.OK() && t.Start.After(c.FirstSeen.Add(skew+clockMargin))
 }
 
@@ -123,6 +123,9 @@ func (inv *Inventory) inquire(ctx context.Context, cs *clusterState, res *proxmo
 	nodes, byVMID := map[string]bool{}, map[int]*Container{}
 	for _, c := range known {
 		byVMID[c.VMID] = c
+		if c.reserved() {
+			continue
+		}
 		if !answered[c.VMID] {
 			missing = append(missing, c)
 		}
@@ -181,7 +184,7 @@ func (cs *clusterState) dropMissing(answered map[int]struct{}, res *proxmox.Reso
 	}
 	var gone []Record
 	for vmid, c := range cs.byVMID {
-		if _, ok := answered[vmid]; ok || !online[c.Node] || d.unseen[c.ID] {
+		if _, ok := answered[vmid]; ok || !online[c.Node] || d.unseen[c.ID] || c.reserved() {
 			continue
 		}
 		next := *c

@@ -20,6 +20,7 @@ const (
 	Restart  Action = "restart"
 	Stop     Action = "stop"
 	Delete   Action = "delete"
+	Create   Action = "create"
 )
 
 // State is how far a job is.
@@ -32,7 +33,7 @@ const (
 	Succeeded  State = "succeeded"
 	Warned     State = "warned" // succeeded with warnings
 	Failed     State = "failed"
-	Superseded State = "superseded" // a forced stop took its place
+	Superseded State = "superseded" // a forced stop took its place, or a person cancelled it
 	Moot       State = "moot"       // it was so already: nothing was sent
 	Lost       State = "unknown"    // nobody can tell whether Proxmox got it
 )
@@ -56,6 +57,9 @@ type Job struct {
 	Error     string       // why it failed, in the system's own words
 	Warnings  int
 	Tail      []string // the last lines of a failed task's log; not stored
+
+	Spec     string // of a Create: what is to be made, as bot/create writes it
+	Progress string // of a Create: how far it is
 
 	Batch     string // ties together what one person asked of several containers at once; "" for none
 	BatchSize int    // how many of them there are
@@ -101,6 +105,13 @@ type Store interface {
 	MarkRunning(ctx context.Context, id string, fence int64, upid proxmox.UPID) error
 	FinishJob(ctx context.Context, id string, fence int64, state State, reason string, warnings int) error
 	MarkNotified(ctx context.Context, id string) error
+
+	// SaveProgress notes how far a Create is, and the VMID that it has by now.
+	SaveProgress(ctx context.Context, id string, fence int64, vmid int, progress string) error
+
+	// CancelJob makes an open job superseded, whoever holds it, and reports
+	// whether it was open.
+	CancelJob(ctx context.Context, id, reason string) (bool, error)
 
 	Job(ctx context.Context, id string) (Job, bool, error)
 	OpenJobs(ctx context.Context) ([]Job, error)

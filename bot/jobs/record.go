@@ -13,7 +13,7 @@ import (
 // record writes the outcome where boards and the Events tab find it, and reads
 // what a failed task said last.
 func (r *Runner) record(ctx context.Context, j *Job) {
-	failedStart := j.State == Failed && (j.Action == Start || j.Action == Restart)
+	failedStart := j.State == Failed && (j.Action == Start || j.Action == Restart || j.Action == Create)
 	_, err := r.cfg.Inventory.Amend(ctx, j.Container, func(rec *inventory.Record) {
 		switch {
 		case failedStart:
@@ -116,6 +116,9 @@ func outcomeEvent(j Job) inventory.Event {
 	switch j.State {
 	case Superseded:
 		e.Type, e.Text = inventory.EventStep, verb[j.Action]+" gave way to a forced stop"
+		if j.Action == Create {
+			e.Text = "Create " + j.Error
+		}
 	case Failed:
 		e.Type, e.Text = inventory.EventError, verb[j.Action]+" failed: "+j.Error
 	case Lost:
@@ -129,6 +132,6 @@ func outcomeEvent(j Job) inventory.Event {
 // The words of events. Stop pulls the plug, so it is forced whether or not a
 // shutdown was tried before; a restart is what Proxmox makes of it.
 var (
-	verb = map[Action]string{Start: "Start", Shutdown: "Shut down", Restart: "Restart", Stop: "Stop", Delete: "Delete"}
-	done = map[Action]string{Start: "Started", Shutdown: "Shut down (graceful)", Restart: "Restarted", Stop: "Stopped (forced)", Delete: "Deleted"}
+	verb = map[Action]string{Start: "Start", Shutdown: "Shut down", Restart: "Restart", Stop: "Stop", Delete: "Delete", Create: "Create"}
+	done = map[Action]string{Start: "Started", Shutdown: "Shut down (graceful)", Restart: "Restarted", Stop: "Stopped (forced)", Delete: "Deleted", Create: "Created"}
 )

@@ -43,6 +43,11 @@ type Config struct {
 	// Told is given every finished job once; an error makes it come again.
 	Told func(ctx context.Context, j Job) error
 
+	// Create carries out a Create from where its progress says that it is; nil:
+	// there are none. It saves its progress by save, and returns at once with
+	// any state when ctx ends.
+	Create func(ctx context.Context, j *Job, save func(context.Context) error) (State, string)
+
 	// Waiting is told once of a shutdown whose guest has had its time and
 	// still runs. Nothing is forced by it.
 	Waiting func(ctx context.Context, j Job)
@@ -223,6 +228,8 @@ type Ask struct {
 	Action    Action
 	Forced    bool // a Force stop, which takes the place of an open shutdown
 	Leftovers bool
+	Spec      string
+	Progress  string
 	Batch     string
 	BatchSize int
 	Person    chat.Person
@@ -236,7 +243,7 @@ func (r *Runner) Submit(ctx context.Context, a Ask) (Job, error) {
 	c := a.Container
 	j := Job{
 		ID: inventory.Token(10), Container: c.ID, Cluster: c.Cluster, Node: c.Node, VMID: c.VMID, Name: c.DisplayName(),
-		Action: a.Action, Forced: a.Forced, Leftovers: a.Leftovers, Batch: a.Batch, BatchSize: a.BatchSize,
+		Action: a.Action, Forced: a.Forced, Leftovers: a.Leftovers, Spec: a.Spec, Progress: a.Progress, Batch: a.Batch, BatchSize: a.BatchSize,
 		State: Submitting, Person: a.Person, Channel: a.Channel, Request: a.Request, CreatedAt: r.cfg.Now(), Holder: r.cfg.Holder,
 	}
 	created, err := r.cfg.Store.CreateJob(ctx, j, lease, "")
@@ -254,6 +261,16 @@ func (r *Runner) Submit(ctx context.Context, a Ask) (Job, error) {
 	case <-ctx.Done(): // the row is there; it is taken over when its lease ends
 	}
 	return created, nil
+}
+
+// Cancel ends a job that is under way. What it has asked of Proxmox goes on
+// there. It reports whether the job was open.
+func (r *Runner) Cancel(ctx context.Context, id, reason string) (bool, error) {
+	ok, err := r.cfg.Store.CancelJob(ctx, id, reason)
+	if err == nil && ok {
+		r.logFailure(ctx, "read the open jobs", r.Sync(ctx)) // its holder notices at the next renewal
+	}
+	return ok, err
 }
 
 func jobAttrs(j Job) []any {

@@ -28,6 +28,9 @@ func (w *work) act(ctx context.Context) (State, string) {
 	if w.pve == nil {
 		return Failed, fmt.Sprintf("cluster %s is not configured any more", w.Cluster)
 	}
+	if w.Action == Create {
+		return w.create(ctx)
+	}
 	for {
 		if w.UPID == "" {
 			state, reason := w.begin(ctx)
@@ -51,6 +54,17 @@ func (w *work) act(ctx context.Context) (State, string) {
 		_, _ = w.look(ctx)
 		return state, reason
 	}
+}
+
+// create hands the job to who can make containers.
+func (w *work) create(ctx context.Context) (State, string) {
+	if w.cfg.Create == nil {
+		return Failed, "this pvechat makes no containers"
+	}
+	return w.cfg.Create(ctx, &w.Job, func(ctx context.Context) error {
+		w.setBusy(w.Job, true)
+		return w.cfg.Store.SaveProgress(ctx, w.ID, w.Fence, w.VMID, w.Progress)
+	})
 }
 
 // begin sends the request, or finds what became of one that was sent.

@@ -1,0 +1,88 @@
+package inventory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrTaken says that a cluster has a container with that VMID.
+var ErrTaken = errors.New("inventory: the VMID is taken")
+
+// Reserve makes the record of a container that is about to be made, so that it
+// has its own id, and everybody sees it, from the beginning. Proxmox knows
+// nothing of it: the VMID can still be taken by others.
+func (inv *Inventory) Reserve(ctx context.Context, cluster, node string, vmid int, hostname, tags string) (*Container, error) {
+	inv.mu.Lock()
+	cs, ok := inv.clusters[cluster]
+	if !ok {
+		inv.mu.Unlock()
+		return nil, fmt.Errorf("inventory: there is no cluster %s", cluster)
+	}
+	if _, taken := cs.byVMID[vmid]; taken {
+		inv.mu.Unlock()
+		return nil, ErrTaken
+	}
+	now := inv.cfg.Now()
+	c := &Container{
+		Record: Record{
+			ID: NewID(), Cluster: cluster, VMID: vmid, Hostname: hostname, Node: node, State: Creating, Tags: tags, FirstSeen: now, SeenAt: now,
+		},
+		CPUPct: None, MemPct: None, DiskPct: None, Shown: Percentages{None, None, None},
+	}
+	cs.byVMID[vmid] = c
+	cs.Changed = now
+	inv.publish(true)
+	inv.mu.Unlock()
+	if err := inv.cfg.Store.Save(ctx, []Record{c.Record}); err != nil {
+		_, _ = inv.Release(ctx, c.ID)
+		return nil, err
+	}
+	return c, nil
+}
+
+// Renumber gives a reserved container another VMID. It returns [ErrTaken] where
+// the cluster has one with it.
+func (inv *Inventory) Renumber(ctx context.Context, id ID, vmid int) error {
+	inv.mu.Lock()
+	c, ok := inv.snap.Load().ByID(id)
+	if !ok {
+		inv.mu.Unlock()
+		return fmt.Errorf("inventory: there is no container %s", id)
+	}
+	cs := inv.clusters[c.Cluster]
+	if other, taken := cs.byVMID[vmid]; taken && other.ID != id {
+		inv.mu.Unlock()
+		return ErrTaken
+	}
+	// What was seen under the old number belongs to somebody else's container,
+	// which the next refresh finds.
+	next := &Container{Record: c.Record, CPUPct: None, MemPct: None, DiskPct: None, Shown: Percentages{None, None, None}}
+	next.VMID, next.State, next.SeenAt = vmid, Creating, inv.cfg.Now()
+	delete(cs.byVMID, c.VMID)
+	cs.byVMID[vmid] = next
+	inv.publish(true)
+	inv.mu.Unlock()
+	return inv.cfg.Store.Save(ctx, []Record{next.Record})
+}
+
+// Made says that Proxmox has made a reserved container: what its tasks say from
+// now on is about this one.
+func (inv *Inventory) Made(ctx context.Context, id ID) error {
+	_, err := inv.Amend(ctx, id, func(r *Record) { r.FirstSeen = inv.cfg.Now() })
+	return err
+}
+
+// Release forgets a reserved container that was never made. It reports whether
+// it was one.
+func (inv *Inventory) Release(ctx context.Context, id ID) (bool, error) {
+	c, ok := inv.Snapshot().ByID(id)
+	if !ok || !c.reserved() {
+		return false, nil
+	}
+	_, err := inv.Amend(ctx, id, func(r *Record) { r.GoneAt = inv.cfg.Now() })
+	return true, err
+}
+
+// reserved reports whether Proxmox has not shown the container yet.
+func (c *Container) reserved() bool { return c.State == Creating && c.raw.VMID == 0 }
