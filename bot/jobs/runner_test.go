@@ -209,12 +209,15 @@ func (p *process) orphan(vmid string, a jobs.Action, age time.Duration, submitte
 	j, err := p.db.CreateJob(p.t.Context(), jobs.Job{
 		ID: "orphan", Container: c.ID, Cluster: c.Cluster, Node: c.Node, VMID: c.VMID, Name: c.DisplayName(), Action: a,
 		Person: ana, Request: "r1", CreatedAt: time.Now().Add(-age), Holder: "dead",
-	}, 0, "")
+	}, time.Hour, "") // nobody takes it over half-made
 	if err == nil && submitted {
 		err = p.db.MarkSubmitting(p.t.Context(), j.ID, j.Fence, time.Now(), c.Node)
 	}
 	if err == nil && upid != "" {
 		err = p.db.MarkRunning(p.t.Context(), j.ID, j.Fence, upid)
+	}
+	if err == nil {
+		err = p.db.RenewJob(p.t.Context(), j.ID, j.Fence, 0)
 	}
 	if err != nil {
 		p.t.Fatal(err)
