@@ -4,7 +4,7 @@
 //
 // # How it hangs together
 //
-//	cmd → bot → handlers → bot/{jobs,live,view,access,inventory,alerts} → bot/chat, proxmox
+//	cmd → bot → handlers → bot/{jobs,live,view,access,inventory,services,alerts} → bot/chat, proxmox
 //
 // An adapter (bot/slack, bot/discord) decodes what a person did to a
 // chat.Invocation and hands it to the [Dispatcher], which bounds how many are
@@ -17,6 +17,10 @@
 // the ops channel where it is an incident, and edited into boards and open
 // panels where a person would see a difference.
 //
+// Every five minutes each running container is looked into over SSH, once for
+// all replicas and with a few connections to each node. What was seen is stored;
+// the Services tab and the dots of a list are made of that.
+//
 // # Guarantees
 //
 //   - A power action or deletion is written down before it is sent, and is
@@ -28,6 +32,8 @@
 //     container that was made anew with an old number is never hit by it.
 //   - Every right is checked at every press, whatever the surface shows.
 //   - The outcome of an action goes to the person who asked, or nowhere public.
+//   - Nothing is sent into a container whose host key is not known, or has
+//     changed.
 //   - A revealed credential is sent to one person and kept nowhere.
 //   - One platform's end is not the other's: it is told there, and /readyz says
 //     so. On the only platform it ends the process.

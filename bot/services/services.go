@@ -65,6 +65,8 @@ type Services struct {
 	reports map[inventory.ID]*Report
 	under   map[inventory.ID]*scan
 	soon    map[inventory.ID]time.Time // scans that are due apart from the period
+	queued  map[inventory.ID]bool      // scans by the clock that wait for their turn
+	turns   map[string]chan struct{}   // by cluster and node
 	synced  time.Time
 	running sync.WaitGroup
 }
@@ -87,6 +89,7 @@ func New(cfg Config) *Services {
 	return &Services{
 		cfg: cfg, base: base, stop: stop,
 		reports: map[inventory.ID]*Report{}, under: map[inventory.ID]*scan{}, soon: map[inventory.ID]time.Time{},
+		queued: map[inventory.ID]bool{}, turns: map[string]chan struct{}{},
 	}
 }
 
@@ -111,9 +114,14 @@ func (s *Services) CanScan(c *inventory.Container) bool {
 
 // limits of one scan.
 const (
-	scanTimeout = 60 * time.Second // waiting for its turn on the node included
+	scanTimeout = 60 * time.Second // waiting for a connection to the node included
 	lease       = 90 * time.Second
 )
+
+// perNode is how many scans by the clock are under way on one node at once:
+// twice the guest client's connections, so that the next containers' addresses
+// are known when one is free. What people ask for does not wait behind them.
+const perNode = 8
 
 // Scan looks into a container now, or waits for the look that is under way,
 // here or in another process, and returns what is known then. The error is the
@@ -317,11 +325,33 @@ func (s *Services) start(ctx context.Context) {
 		if !due {
 			continue
 		}
-		known := s.Report(c.ID).known(now)
+		turn := s.queue(c)
 		s.running.Go(func() {
-			_, _ = s.scan(ctx, c, since, known) // a ctx that has ended needs no word
+			select {
+			case turn <- struct{}{}:
+				defer func() { <-turn }()
+			case <-ctx.Done():
+			}
+			s.mu.Lock()
+			delete(s.queued, c.ID)
+			s.mu.Unlock()
+			if ctx.Err() == nil {
+				_, _ = s.scan(ctx, c, since, s.Report(c.ID).known(now)) // a ctx that has ended needs no word
+			}
 		})
 	}
+}
+
+// queue puts a scan into the queue of its node.
+func (s *Services) queue(c *inventory.Container) (turn chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.queued[c.ID] = true
+	node := c.Cluster + "/" + c.Node
+	if s.turns[node] == nil {
+		s.turns[node] = make(chan struct{}, perNode)
+	}
+	return s.turns[node]
 }
 
 // due reports whether a container is to be scanned, unless somebody did since
@@ -329,7 +359,7 @@ func (s *Services) start(ctx context.Context) {
 func (s *Services) due(id inventory.ID, now time.Time) (since time.Time, due bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.under[id] != nil {
+	if s.under[id] != nil || s.queued[id] {
 		return time.Time{}, false
 	}
 	if at, ok := s.soon[id]; ok {
