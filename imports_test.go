@@ -33,6 +33,7 @@ var allowed = []struct {
 	{"bot/live", []string{"bot/chat"}},
 	{"bot/graph", []string{"proxmox"}},
 	{"bot/catalog", []string{"bot/inventory", "proxmox"}},
+	{"bot/create", []string{"bot/catalog", "bot/chat", "bot/inventory", "bot/jobs", "bot/templates", "proxmox", "proxmox/guest"}},
 	{"bot/yamlfile", nil},
 	{"bot/templates", []string{"bot/yamlfile"}},
 	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},

@@ -163,6 +163,16 @@ func (p Packages) ByManager() []struct {
 	}{{"apt", p.APT}, {"apk", p.APK}, {"dnf", p.DNF}, {"pip", p.PIP}, {"npm", p.NPM}}
 }
 
+// Empty reports whether there is nothing to install.
+func (p Packages) Empty() bool {
+	for _, m := range p.ByManager() {
+		if len(m.Names) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 func (t *Template) check(r *yamlfile.Reader) {
 	if !idForm.MatchString(t.ID) {
 		r.Wrong("the file's name: small letters, digits and '-', at most 31")
