@@ -124,7 +124,10 @@ func (h *Handlers) list(_ context.Context, r *Request) chat.Answer {
 
 // ownView filters, sorts and pages: in place where the person has an own view,
 // else by opening one. The shared board never changes by it.
-func (h *Handlers) ownView(_ context.Context, r *Request) chat.Answer {
+func (h *Handlers) ownView(ctx context.Context, r *Request) chat.Answer {
+	if r.Value == view.ActOnSeveral {
+		return h.several(ctx, r)
+	}
 	q, _ := view.QueryOf(r.State)
 	switch r.Route.Name {
 	case "board:filter":

@@ -52,6 +52,7 @@ type Deps struct {
 	Events        inventory.EventStore
 	History       *inventory.History
 	Confirmations Confirmations
+	Repeats       Repeats
 	Every         time.Duration // between two refreshes
 	Now           func() time.Time
 
@@ -74,6 +75,7 @@ type Handlers struct {
 	Deps
 	details *details
 	pending *pending
+	batches batches
 }
 
 // New makes the handlers. It does no I/O.
@@ -113,6 +115,9 @@ func (h *Handlers) drifted(ctx context.Context, r *Request) *chat.Answer {
 		What: "pvechat's database is not as it should be", Why: "the tables differ: " + how, Now: "Nothing was done.", Request: r.ID,
 	}.Message()}
 }
+
+// severalOption is one container, or several.
+var severalOption = chat.Option{Name: "name", Summary: "hostname, VMID, node/name; or several: web,db or tag:web", Required: true, Suggest: true}
 
 // busy returns the open job of a container.
 func (h *Handlers) busy(id inventory.ID) *jobs.Job {

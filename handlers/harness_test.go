@@ -36,6 +36,7 @@ type world struct {
 	router *handlers.Router
 	chat   *platform
 	serial int
+	stop   func() // ends the jobs
 
 	// Of tests that let things go wrong.
 	log  *slog.Logger         // nil: nowhere
@@ -104,7 +105,7 @@ func (w *world) build() {
 	})
 	deps := handlers.Deps{
 		Log: log, Policy: rules, Inventory: w.inv, Clusters: map[string]handlers.Proxmox{"home": w.client}, Jobs: w.jobs, Live: keep,
-		Events: w.db, History: history, Confirmations: w.db, Every: 30 * time.Second, Now: time.Now, Platforms: []chat.Platform{w.chat}, Audit: w.db,
+		Events: w.db, History: history, Confirmations: w.db, Repeats: w.db, Every: 30 * time.Second, Now: time.Now, Platforms: []chat.Platform{w.chat}, Audit: w.db,
 	}
 	if w.tune != nil {
 		w.tune(&deps)
@@ -120,7 +121,15 @@ func (w *world) build() {
 		defer close(done)
 		_ = w.jobs.Run(ctx)
 	}()
-	w.t.Cleanup(func() { cancel(); <-done })
+	w.stop = sync.OnceFunc(func() { cancel(); <-done })
+	w.t.Cleanup(w.stop)
+}
+
+func (w *world) refresh() {
+	w.t.Helper()
+	if _, err := w.inv.Refresh(w.t.Context(), "home"); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // platform keeps what it is shown.

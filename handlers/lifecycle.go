@@ -28,12 +28,15 @@ func (h *Handlers) lifecycleRoutes() []Route {
 	route := func(a jobs.Action, needs access.Permission, summary string) Route {
 		return Route{
 			Name: string(a), Needs: needs, Container: true, Audited: true,
-			Handle:  func(ctx context.Context, r *Request) chat.Answer { return h.act(ctx, r, a) },
-			Command: &chat.Command{Name: string(a), Summary: summary, Options: []chat.Option{nameOption}},
+			Handle: func(ctx context.Context, r *Request) chat.Answer { return h.act(ctx, r, a) },
+			Several: func(ctx context.Context, r *Request) chat.Answer {
+				return h.askSeveral(ctx, r, a, r.Containers, r.LeftOut)
+			},
+			Command: &chat.Command{Name: string(a), Summary: summary, Options: []chat.Option{severalOption}},
 		}
 	}
 	remove := route(jobs.Delete, access.Delete, "delete a container for good; its name is asked")
-	remove.Handle = h.delete
+	remove.Handle, remove.Several, remove.Command.Options = h.delete, nil, []chat.Option{nameOption}
 	return []Route{
 		route(jobs.Start, access.Operate, "start a container"),
 		route(jobs.Shutdown, access.Operate, "ask a container to close its work and end"),
@@ -44,6 +47,9 @@ func (h *Handlers) lifecycleRoutes() []Route {
 		{Name: "log", Needs: access.View, Container: true, Handle: h.taskLog},
 		{Name: "force", Needs: access.Operate, Container: true, Audited: true, Handle: h.force},
 		{Name: "instead", Needs: access.Operate, Container: true, Audited: true, Handle: h.instead},
+		{Name: "several:pick", Needs: access.Operate, Handle: h.several},
+		{Name: "several:ask", Needs: access.Operate, Handle: h.askPicked},
+		{Name: "several:run", Needs: access.Operate, Audited: true, Handle: h.runSeveral},
 		{Name: "cancel", Needs: access.Anyone, Handle: h.cancel},
 	}
 }
@@ -360,10 +366,14 @@ func (h *Handlers) Told(ctx context.Context, j jobs.Job) error {
 	if err := h.auditOutcome(ctx, j); err != nil {
 		return err // once more later
 	}
-	if j.State == jobs.Superseded {
+	tell := h.tell
+	switch {
+	case j.Batch != "":
+		tell = h.tellSeveral
+	case j.State == jobs.Superseded:
 		return nil
 	}
-	if err := h.tell(ctx, j); err != nil {
+	if err := tell(ctx, j); err != nil {
 		return err
 	}
 	if h.Ops != nil && (j.State == jobs.Failed || j.State == jobs.Lost) {
@@ -397,11 +407,16 @@ func (h *Handlers) tell(ctx context.Context, j jobs.Job) error {
 		}
 		h.Log.InfoContext(ctx, "an outcome could not be told where it was asked", "job", j.ID, "request", j.Request, "err", err)
 	}
+	return h.tellDirectly(ctx, j, view.AsMessage(panel))
+}
+
+// tellDirectly tells an outcome in a direct message.
+func (h *Handlers) tellDirectly(ctx context.Context, j jobs.Job, m chat.Message) error {
 	platform := h.platform(j.Person.Platform)
 	if platform == nil {
 		return nil // that platform is switched off by now; board and audit have it
 	}
-	_, err := platform.Post(ctx, chat.Target{Person: j.Person.ID}, view.AsMessage(panel))
+	_, err := platform.Post(ctx, chat.Target{Person: j.Person.ID}, m)
 	var limited *chat.RateLimitedError
 	if errors.As(err, &limited) {
 		return err // once more later

@@ -55,6 +55,10 @@ type Route struct {
 	Audited bool
 
 	Handle Func
+
+	// Several, where a container route has it, answers instead when its command
+	// names several: "web,db", "tag:web". The right is checked for each.
+	Several Func
 }
 
 // Request is an invocation on its way through a route.
@@ -64,6 +68,11 @@ type Request struct {
 	Route     *Route               //
 	Container *inventory.Container // of a container route
 	Arg       string               // what followed the route in the control's id
+
+	// Containers are those of a command that named several for which the person
+	// has the right, by name; LeftOut is how many more there are.
+	Containers []*inventory.Container
+	LeftOut    int
 
 	outcome, detail, job string
 }
@@ -172,7 +181,11 @@ func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 			return chat.Answer{}
 		}
 	}
-	a := req.Route.Handle(ctx, req)
+	handle := req.Route.Handle
+	if len(req.Containers) > 0 {
+		handle = req.Route.Several
+	}
+	a := handle(ctx, req)
 	if then, of := a.Then, ctx; then != nil {
 		a.Then = func(ctx context.Context) (chat.Surface, error) { return then(chat.SameRequest(ctx, of)) }
 	}
@@ -187,6 +200,9 @@ func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 func (r *Router) allowed(req *Request) bool {
 	if req.Container != nil {
 		return r.policy.May(req.Person, req.Route.Needs, TargetOf(req.Container))
+	}
+	if req.LeftOut > 0 && len(req.Containers) == 0 {
+		return false
 	}
 	some, all := r.policy.MaySome(req.Person, req.Route.Needs)
 	return all || some && !req.Route.Everywhere
@@ -226,6 +242,9 @@ func (r *Router) typed(req *Request) (answer *chat.Answer, known bool) {
 			return &a, true
 		}
 	}
+	if rt.Several != nil && strings.ContainsAny(req.Options["name"], ",:") {
+		return r.each(req), true
+	}
 	if rt.Container {
 		return r.named(req), true
 	}
@@ -252,6 +271,49 @@ func (r *Router) named(req *Request) *chat.Answer {
 	}
 	a := chat.Answer{Now: view.Unnamed(name, req.Route.Name, found, nearest(snap, name, may))}
 	return &a
+}
+
+// each resolves a list of names and selectors among the containers that the
+// person may see, and parts those for which the right is there.
+func (r *Router) each(req *Request) *chat.Answer {
+	snap := r.fleet.Snapshot()
+	may := func(c *inventory.Container) bool { return r.policy.May(req.Person, access.View, TargetOf(c)) }
+	named := map[inventory.ID]*inventory.Container{}
+	for part := range strings.SplitSeq(req.Options["name"], ",") {
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		var found []*inventory.Container
+		if sel, err := access.ParseSelector(part); err == nil {
+			for c := range snap.WorstFirst() {
+				if sel.Matches(TargetOf(c)) && may(c) {
+					found = append(found, c)
+				}
+			}
+			if len(found) == 0 {
+				return &chat.Answer{Now: view.Refused("No container matches "+clip(part)+".", "Nothing was done.")}
+			}
+		} else if found = slices.DeleteFunc(snap.Find(part), func(c *inventory.Container) bool { return !may(c) }); len(found) != 1 {
+			return &chat.Answer{Now: view.Unnamed(part, req.Route.Name, found, nearest(snap, part, may))}
+		}
+		for _, c := range found {
+			named[c.ID] = c
+		}
+	}
+	for _, c := range named {
+		if r.policy.May(req.Person, req.Route.Needs, TargetOf(c)) {
+			req.Containers = append(req.Containers, c)
+		} else {
+			req.LeftOut++
+		}
+	}
+	slices.SortFunc(req.Containers, func(a, b *inventory.Container) int {
+		return cmp.Or(cmp.Compare(a.DisplayName(), b.DisplayName()), cmp.Compare(a.ID, b.ID))
+	})
+	if len(named) == 0 {
+		return &chat.Answer{Now: view.Misspelt("No container was named.", "Nothing was done. It is typed like this:", []string{view.Usage(*req.Route.Command)})}
+	}
+	return nil
 }
 
 // nearest are containers whose name is like what was typed.

@@ -136,6 +136,12 @@ func (s Selector) Cluster() string {
 	return s.key().cluster
 }
 
+// Matches reports whether the selector picks a container.
+func (s Selector) Matches(t Target) bool {
+	one := reach{some: map[key]struct{}{s.key(): {}}}
+	return one.covers(t)
+}
+
 // key parts the cluster from the value, where a selector can have one: pools
 // may have a slash in their names.
 func (s Selector) key() key {

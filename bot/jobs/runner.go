@@ -112,11 +112,24 @@ func (r *Runner) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			r.handOver(ctx)
 			return nil
 		case j := <-r.work:
 			start(j)
 		case <-ticker.C:
 			r.takeOver(ctx, start)
+		}
+	}
+}
+
+// handOver lets the next process have what was not begun.
+func (r *Runner) handOver(ctx context.Context) {
+	for {
+		select {
+		case j := <-r.work:
+			r.letGo(ctx, j)
+		default:
+			return
 		}
 	}
 }
@@ -206,6 +219,11 @@ func (r *Runner) All() map[inventory.ID]Job {
 		all[id] = j
 	}
 	return all
+}
+
+// Batch returns the jobs of a batch.
+func (r *Runner) Batch(ctx context.Context, id string) ([]Job, error) {
+	return r.cfg.Store.BatchJobs(ctx, id)
 }
 
 func (r *Runner) setBusy(j Job, busy bool) {

@@ -31,6 +31,11 @@ func (w *work) act(ctx context.Context) (State, string) {
 	if w.Action == Create {
 		return w.create(ctx)
 	}
+	for !w.known() {
+		if !sleep(ctx, pollFirst) {
+			return Failed, ""
+		}
+	}
 	for {
 		if w.UPID == "" {
 			state, reason := w.begin(ctx)
@@ -65,6 +70,15 @@ func (w *work) create(ctx context.Context) (State, string) {
 		w.setBusy(w.Job, true)
 		return w.cfg.Store.SaveProgress(ctx, w.ID, w.Fence, w.VMID, w.Progress)
 	})
+}
+
+// known reports whether the inventory has got so far that a container which it
+// lacks is gone: a process begins with jobs before it has read anything.
+func (w *work) known() bool {
+	snap := w.cfg.Inventory.Snapshot()
+	cluster, _ := snap.Cluster(w.Cluster)
+	_, ok := snap.ByID(w.Container)
+	return ok || !cluster.At.IsZero()
 }
 
 // begin sends the request, or finds what became of one that was sent.
@@ -295,7 +309,7 @@ func (w *work) follow(ctx context.Context) (State, string) {
 			w.Warnings = st.Warnings()
 			switch {
 			case !st.OK():
-				return Failed, st.Exit
+				return Failed, Redact(st.Exit)
 			case w.Warnings > 0:
 				return Warned, ""
 			}

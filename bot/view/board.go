@@ -233,11 +233,18 @@ func orAll(filter string) string {
 	return filter
 }
 
+// ActOnSeveral is an entry of the select of an own view: it leads to where
+// several containers are chosen.
+const ActOnSeveral = "several"
+
 // own lays out a private list: controls where the surface opens.
 func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
 	sel := b.filterSelect(p)
 	for _, s := range sortWords {
 		sel.Options = append(sel.Options, chat.Choosable{Mark: "↕️", Label: s.label, Value: "sort:" + s.key})
+	}
+	if p.total > 0 {
+		sel.Options = append(sel.Options, chat.Choosable{Mark: "🗂️", Label: "Act on several…", Value: ActOnSeveral})
 	}
 	c := chat.Controls{ID: "board:controls", Select: &sel, Buttons: []chat.Button{
 		{ID: "board:refresh", Label: "Refresh now"}, {ID: "board:search", Label: "Search…"},

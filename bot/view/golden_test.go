@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"testing"
 	"time"
 
@@ -224,6 +225,23 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	moot.State, moot.Error, moot.FinishedAt = jobs.Moot, "it is running already", now
 	unknown := starting
 	unknown.State, unknown.Error, unknown.FinishedAt = jobs.Lost, "several tasks could be the one that was asked for", now
+	half := view.Batch{Action: jobs.Stop, Size: 15, Skipped: []view.Skipped{{Name: "mail", Why: "it is locked (backup)"}}}
+	for i := range 14 {
+		j := starting
+		j.Name, j.FinishedAt = fmt.Sprintf("ct-%d", i+1), time.Time{}
+		if i < 5 {
+			j.State, j.FinishedAt = jobs.Succeeded, now
+		}
+		half.Jobs = append(half.Jobs, j)
+	}
+	whole := half
+	whole.Jobs, whole.Final, whole.Took = slices.Clone(half.Jobs), true, 75*time.Second
+	for i := range whole.Jobs {
+		whole.Jobs[i].State, whole.Jobs[i].FinishedAt = jobs.Succeeded, now
+		if i == 3 {
+			whole.Jobs[i].State, whole.Jobs[i].Error = jobs.Failed, "Permission check failed (/vms/104, VM.PowerMgmt)"
+		}
+	}
 	left := view.Deletion{Container: jelly, Token: "c_7p3z", Config: &cfg, Too: true, Leftovers: []proxmox.Volume{
 		{ID: "tank:subvol-108-disk-7", Storage: "tank", Size: 64 << 30}, {ID: "nfs:108/vm-108-disk-2.raw", Storage: "nfs", Size: 4 << 30},
 	}}
@@ -288,7 +306,15 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"delete-leftovers":  left.Form(),
 		"outcome-moot":      view.AsMessage(view.Outcome(game, moot, "")),
 		"outcome-unknown":   view.AsMessage(view.Outcome(game, unknown, "")),
-		"task-log":          view.TaskLog(died, logOf(60), 1),
+		"several-ask": view.Several{
+			Action: jobs.Stop, Containers: []*inventory.Container{jelly, find(tb, inv, "adguard")}, LeftOut: 2, Token: "c_8s2v", Now: now,
+			Skipped: []view.Skipped{{Name: "minecraft", Why: "it is not running"}, {Name: evil, Why: "it is not running"}, {Name: "mail", Why: "it is locked (backup)"}},
+		}.Ask(),
+		"several-nothing":  view.Several{Action: jobs.Start, LeftOut: 1, Now: now}.Ask(),
+		"several-progress": half.Panel(),
+		"several-done":     whole.Panel(),
+		"several-pick":     board.Pick([]string{string(jelly.ID)}, "c_8s2v", "b.all.worst.1"),
+		"task-log":         view.TaskLog(died, logOf(60), 1),
 		"credentials": view.AsMessage(view.Revealed(jelly, []view.Credentials{{Service: "jellyfin", Values: []view.Credential{
 			{Key: "User", Value: chat.NewSecret("admin")}, {Key: "Password", Value: chat.NewSecret("q7`V|$d P2w*x*_9 <b>&8")},
 		}}}, view.RevealNotes{Hides: true}, now)),

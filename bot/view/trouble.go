@@ -248,8 +248,11 @@ func AlreadyBusy(c *inventory.Container, j jobs.Job) chat.Message {
 // QuestionEnded refuses an answer to our own question that came late, twice, or
 // from somebody else.
 func QuestionEnded(c *inventory.Container) chat.Message {
-	return Refused("This question has ended.", "It was answered, its time is up, or it was put to somebody else. Nothing was done.",
-		chat.Button{ID: ID(c.ID, "show"), Label: "Manage"})
+	back := chat.Button{ID: "board:open", Label: "Open the board"}
+	if c != nil {
+		back = chat.Button{ID: ID(c.ID, "show"), Label: "Manage"}
+	}
+	return Refused("This question has ended.", "It was answered, its time is up, or it was put to somebody else. Nothing was done.", back)
 }
 
 // AsPanel makes a panel of a private message, for a person who is in one.
