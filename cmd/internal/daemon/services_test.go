@@ -68,7 +68,7 @@ func TestServicesAreSeenAsTheyComeAndGo(t *testing.T) {
 		twice.Listen = append([]string{"[::]:8920"}, jellyfin.Listen...)
 		l.put(twice)
 		tab.Press("Refresh services")
-		tab = ana.Sees("Services 1/3", "ports 8096, 8920", "redis-server stopped · last seen", "was on port 6379 (loopback only)")
+		tab = ana.Sees("Services 1/3", "ports 8096, 8920", "redis-server stopped · last seen", "was on port 6379 (loopback only)", "Checked")
 		ana.Sees("web running", "SVC ●○○")
 		ana.Sees("2 services down in web")
 
