@@ -37,7 +37,7 @@ var allowed = []struct {
 	{"bot/yamlfile", nil},
 	{"bot/templates", []string{"bot/yamlfile"}},
 	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
-	{"handlers", []string{"bot/chat", "bot/access", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
+	{"handlers", []string{"bot/chat", "bot/access", "bot/alerts", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
 	{"bot", []string{"bot/chat", "bot/view", "proxmox"}},
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/access"
+	"github.com/pvechat/pvechat/bot/alerts"
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
@@ -66,7 +67,10 @@ type Deps struct {
 	// Audit is read by admins, and gets the outcomes of jobs; nil: nowhere.
 	Audit AuditLog
 
-	// Ops is told of jobs that failed; nil: nobody is.
+	// Alerts are listed and muted.
+	Alerts *alerts.Alerts
+
+	// Ops is told of jobs that ended; nil: nobody is.
 	Ops func(ctx context.Context, j jobs.Job)
 }
 
@@ -93,6 +97,7 @@ func (h *Handlers) Routes() []Route {
 	routes = append(routes, h.credentialsRoutes()...)
 	routes = append(routes, h.accessRoutes()...)
 	routes = append(routes, h.auditRoutes()...)
+	routes = append(routes, h.alertRoutes()...)
 	return append(routes, h.helpRoutes()...)
 }
 

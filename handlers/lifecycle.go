@@ -376,8 +376,8 @@ func (h *Handlers) Told(ctx context.Context, j jobs.Job) error {
 	if err := tell(ctx, j); err != nil {
 		return err
 	}
-	if h.Ops != nil && (j.State == jobs.Failed || j.State == jobs.Lost) {
-		h.Ops(ctx, j) // last: a channel takes one message a second
+	if h.Ops != nil {
+		h.Ops(ctx, j)
 	}
 	return nil
 }

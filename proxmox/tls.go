@@ -2,6 +2,7 @@ package proxmox
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -10,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -105,4 +107,38 @@ func newTransports(cfg *tls.Config) (reads, writes *http.Transport) {
 	writes = reads.Clone()
 	writes.DisableKeepAlives = true
 	return reads, writes
+}
+
+// Certificates returns until when the certificates of the addresses are valid,
+// by host and port. Addresses that cannot be reached or verified are missing.
+func (c *Client) Certificates(ctx context.Context) map[string]time.Time {
+	until := map[string]time.Time{}
+	made, err := c.transports()
+	if err != nil {
+		return until
+	}
+	reads, ok := made.reads.(*http.Transport)
+	if !ok {
+		return until
+	}
+	for _, origin := range c.origins {
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "https" {
+			continue
+		}
+		host := u.Host
+		if u.Port() == "" {
+			host = net.JoinHostPort(u.Hostname(), "443")
+		}
+		d := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}, Config: reads.TLSClientConfig}
+		conn, err := d.DialContext(ctx, "tcp", host)
+		if err != nil {
+			continue
+		}
+		if certs := conn.(*tls.Conn).ConnectionState().PeerCertificates; len(certs) > 0 {
+			until[u.Host] = certs[0].NotAfter
+		}
+		_ = conn.Close()
+	}
+	return until
 }

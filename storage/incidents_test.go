@@ -10,13 +10,18 @@ import (
 
 	"github.com/pvechat/pvechat/bot/alerts"
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/view"
 	"github.com/pvechat/pvechat/storage"
 )
 
 func TestAnIncidentsLife(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, db *storage.DB) {
 		ctx := t.Context()
-		want := alerts.Incident{ID: "1", Key: "node:home/pve3", Cluster: "home", Text: "node pve3 is down", OpenedAt: noon.UTC()}
+		want := alerts.Incident{
+			ID: "1", Key: "node:home/pve3", Cluster: "home", Text: "node pve3 is down", OpenedAt: noon.UTC(),
+			Details: alerts.Details{Kind: alerts.Node, Alert: view.Alert{ID: "1", Title: "Node pve3", Since: noon.UTC()}, Members: []alerts.Member{{ID: "7f3k2", Name: hostile}}},
+		}
+		want.Members[0].Name = "a\x00b"
 		if ok, err := db.OpenIncident(ctx, want); err != nil || !ok {
 			t.Errorf("opened: %v, %v", ok, err)
 		}
@@ -35,12 +40,19 @@ func TestAnIncidentsLife(t *testing.T) {
 		other.Key, other.Cluster, other.Text, other.OpenedAt = tamed, tamed, tamed, other.OpenedAt.UTC()
 
 		want.Posts = []alerts.Post{{Platform: chat.Slack, Channel: "C1", Message: "1.1"}, {Platform: chat.Discord, Channel: "789", Message: "42"}}
-		must(t, db.SetIncidentPosts(ctx, "1", want.Posts))
-		must(t, db.SetIncidentPosts(ctx, "none", want.Posts))
+		want.Text, want.Shown = "it is still down", "abc"
+		must(t, db.SaveIncident(ctx, want))
+		must(t, db.SaveIncident(ctx, alerts.Incident{ID: "none"}))
 		got, err := db.OpenIncidents(ctx)
 		must(t, err)
 		if diff := cmp.Diff([]alerts.Incident{other, want}, got); diff != "" {
 			t.Error(diff)
+		}
+		if one, found, err := db.Incident(ctx, "1"); err != nil || !found || !cmp.Equal(one, want) {
+			t.Errorf("by its id: %+v %v %v", one, found, err)
+		}
+		if _, found, err := db.Incident(ctx, "none"); err != nil || found {
+			t.Errorf("one that there is not: %v %v", found, err)
 		}
 
 		closed, found, err := db.CloseIncident(ctx, "node:home/pve3", noon.Add(time.Minute))
@@ -52,18 +64,52 @@ func TestAnIncidentsLife(t *testing.T) {
 		if _, found, err := db.CloseIncident(ctx, "node:home/pve3", noon); err != nil || found {
 			t.Errorf("closed twice: %v, %v", found, err)
 		}
+		untold, err := db.UntoldEnds(ctx)
+		must(t, err)
+		if diff := cmp.Diff([]alerts.Incident{want}, untold); diff != "" {
+			t.Error(diff)
+		}
+		must(t, db.EndTold(ctx, "1", noon.Add(2*time.Minute)))
+		must(t, db.EndTold(ctx, "3", noon)) // it is open
+		if untold, err = db.UntoldEnds(ctx); err != nil || len(untold) != 0 {
+			t.Errorf("untold: %+v, %v", untold, err)
+		}
 		if _, found, err := db.CloseIncident(ctx, hostile, noon); err != nil || !found {
 			t.Errorf("a hostile key: %v, %v", found, err)
 		}
-		if ok, err := db.OpenIncident(ctx, again); err != nil || !ok {
-			t.Errorf("the same thing is wrong again: %v, %v", ok, err)
+
+		if _, found, err := db.ReopenIncident(ctx, "node:home/pve3", noon.Add(time.Minute)); err != nil || found {
+			t.Errorf("closed too long ago: %v, %v", found, err)
 		}
-		must(t, db.SetIncidentPosts(ctx, "2", nil))
-		again.Posts = nil
-		got, err = db.OpenIncidents(ctx)
+		reopened, found, err := db.ReopenIncident(ctx, "node:home/pve3", noon)
 		must(t, err)
-		if diff := cmp.Diff([]alerts.Incident{again}, got); diff != "" {
+		want.ClosedAt = time.Time{}
+		if diff := cmp.Diff(want, reopened); diff != "" || !found {
+			t.Errorf("found %v: %s", found, diff)
+		}
+		if _, found, err := db.ReopenIncident(ctx, "node:home/pve3", noon); err != nil || found {
+			t.Errorf("opened twice: %v, %v", found, err)
+		}
+	})
+}
+
+func TestMutesAreKeptUntilTheyAreDropped(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		ever := alerts.Mute{Key: "down:7f3k2", Incident: "1", Title: "web is down", By: "Ana", At: noon.UTC()}
+		until := alerts.Mute{Key: "disk:x", Incident: "2", Title: tamed, Until: noon.Add(time.Hour).UTC(), Back: true, By: tamed, At: noon.Add(time.Second).UTC()}
+		must(t, db.SetMute(ctx, alerts.Mute{Key: ever.Key, Until: noon, At: noon}))
+		must(t, db.SetMute(ctx, ever))
+		must(t, db.SetMute(ctx, until))
+		got, err := db.Mutes(ctx)
+		must(t, err)
+		if diff := cmp.Diff([]alerts.Mute{ever, until}, got); diff != "" {
 			t.Error(diff)
+		}
+		must(t, db.DropMute(ctx, ever.Key))
+		must(t, db.DropMute(ctx, "none"))
+		if got, err = db.Mutes(ctx); err != nil || len(got) != 1 {
+			t.Errorf("%+v, %v", got, err)
 		}
 	})
 }

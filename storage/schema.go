@@ -283,6 +283,7 @@ func models() []any {
 		(*jobRow)(nil),
 		(*boardRow)(nil),
 		(*incidentRow)(nil),
+		(*muteRow)(nil),
 		(*auditRow)(nil),
 		(*auditHeadRow)(nil),
 		(*confirmationRow)(nil),

@@ -1,11 +1,14 @@
-// Package alerts tells the ops channels what is wrong: once when it begins,
-// and once when it is over.
+// Package alerts tells the ops channels what is wrong: one message for each
+// incident, kept up to date where it stands, and resolved there when it is over.
+//
+// What is told is written down first. A process that ends in between leaves an
+// open incident; the next one goes on with it, and does not tell it twice. Of
+// several replicas one opens an incident; whichever claims a refresh also takes
+// care of those that others left behind.
 package alerts
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -15,10 +18,8 @@ import (
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
-	"github.com/pvechat/pvechat/bot/services"
 	"github.com/pvechat/pvechat/bot/view"
 	"github.com/pvechat/pvechat/proxmox"
-	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
 // Tasks is where a container's going down may be explained; *proxmox.Client
@@ -31,6 +32,8 @@ type Tasks interface {
 type Config struct {
 	Platforms []chat.Platform
 	Channels  map[chat.PlatformName]string // the ops channels; none: only the log is told
+	Routes    []Route                      // the first that fits has the channels in place of those
+	Limits    Limits
 	Store     Store
 	Clusters  map[string]Tasks
 	Busy      func(inventory.ID) (jobs.Job, bool)
@@ -39,317 +42,374 @@ type Config struct {
 	Log       *slog.Logger
 }
 
-// Alerts raises and clears incidents.
-type Alerts struct {
-	cfg Config
+// Route sends some incidents elsewhere.
+type Route struct {
+	Tags     []string // any of these on the container; empty: whatever it has
+	Severity Severity // "": any
+	Channels map[chat.PlatformName]string
+}
 
-	mu    sync.Mutex
-	works map[chat.PlatformName]bool // platforms that were connected since the start
+// Limits are thresholds in percent for containers; 0 is none.
+type Limits struct {
+	CPU, Memory, Disk int
+	For               time.Duration // how long a measure has to be above
+}
+
+// Times and numbers of alerts.
+const (
+	grouped   = 3                // containers from which on one message tells of them all
+	damped    = 10 * time.Minute // what is wrong again so soon is the same incident
+	flapping  = 3                // times from which on it has to stay well
+	settled   = 5 * time.Minute  // for so long
+	jobFor    = 24 * time.Hour   // a failed job is not news any more
+	retry     = 30 * time.Second // after a channel that took nothing
+	awayFor   = 2 * time.Minute  // a platform is missed
+	lately    = 5 * time.Minute  // how far back a person's action explains that a container is down
+	longAgo   = 24 * time.Hour   // the same, for what happened while pvechat was away
+	ignoreTag = "pvechat-ignore"
+	ease      = 5 // points below a threshold at which a measure is well again
+)
+
+// Alerts raises and clears incidents. Its methods are safe for concurrent use.
+type Alerts struct {
+	cfg  Config
+	wake chan struct{}
+
+	mu    sync.Mutex // of queue
+	queue []func(context.Context)
+
+	work     sync.Mutex // of what follows
+	claimed  bool       // this pass takes care of what others left behind
+	mine     map[string]bool
+	above    map[string]time.Time
+	well     map[string]time.Time // since when a flapping thing is well
+	failing  map[string]int
+	starters map[inventory.ID]starter
+	lost     map[chat.PlatformName]string
+	again    map[string]time.Time // when a channel is tried again
+	troubles map[string]Trouble
+}
+
+type starter struct {
+	name string
+	at   time.Time
+}
+
+// Trouble is a channel that does not take alerts.
+type Trouble struct {
+	Platform chat.PlatformName
+	Channel  string
+	Why      string
+	Since    time.Time
 }
 
 // New makes an Alerts. It does no I/O.
-func New(cfg Config) *Alerts { return &Alerts{cfg: cfg, works: map[chat.PlatformName]bool{}} }
+func New(cfg Config) *Alerts {
+	return &Alerts{
+		cfg: cfg, wake: make(chan struct{}, 1), mine: map[string]bool{}, above: map[string]time.Time{}, well: map[string]time.Time{},
+		failing: map[string]int{}, starters: map[inventory.ID]starter{}, lost: map[chat.PlatformName]string{},
+		again: map[string]time.Time{}, troubles: map[string]Trouble{},
+	}
+}
 
-// grouped is from how many containers on one message tells of them all.
-const grouped = 3
+// Run tells what comes up until ctx ends. Nothing that is handed to a under
+// way waits for a channel.
+func (a *Alerts) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-a.wake:
+			a.pass(ctx)
+		}
+	}
+}
 
-// Look raises and clears what one refresh of one cluster found. Only the
-// process that claimed the period calls it; a cluster that fails is looked at
-// by all, and the store lets one of them tell.
-func (a *Alerts) Look(ctx context.Context, rep inventory.Report) {
+// later does f in the next pass.
+func (a *Alerts) later(f func(context.Context)) {
+	a.mu.Lock()
+	a.queue = append(a.queue, f)
+	a.mu.Unlock()
+	a.poke()
+}
+
+func (a *Alerts) poke() {
+	select {
+	case a.wake <- struct{}{}:
+	default: // a pass is due already
+	}
+}
+
+// now does f at once; what it raised is told in the next pass.
+func (a *Alerts) now(ctx context.Context, f func(context.Context)) {
+	a.work.Lock()
+	f(ctx)
+	a.work.Unlock()
+	a.poke()
+}
+
+func (a *Alerts) pass(ctx context.Context) {
+	a.mu.Lock()
+	queue := a.queue
+	a.queue = nil
+	a.mu.Unlock()
+	a.work.Lock()
+	defer a.work.Unlock()
+	a.claimed = false
+	for _, f := range queue {
+		f(ctx)
+	}
+	a.settle(ctx)
+	a.deliver(ctx)
+}
+
+// Troubles returns the channels that take no alerts now.
+func (a *Alerts) Troubles() []Trouble {
+	a.work.Lock()
+	defer a.work.Unlock()
+	var list []Trouble
+	for _, t := range a.troubles {
+		list = append(list, t)
+	}
+	slices.SortFunc(list, func(x, y Trouble) int {
+		return strings.Compare(string(x.Platform)+x.Channel, string(y.Platform)+y.Channel)
+	})
+	return list
+}
+
+// raise opens an incident, or takes part in one that is open: then update, if
+// not nil, may change it. What was over only a moment ago goes on.
+func (a *Alerts) raise(ctx context.Context, kind Kind, about, cluster string, d Details, update func(*Incident)) {
 	now := a.cfg.Now()
-	cluster := "cluster:" + rep.Cluster
-	switch {
-	case rep.Err != nil:
-		if rep.Failing {
-			a.raise(ctx, cluster, rep.Cluster, view.Unreachable("Cluster "+rep.Cluster, jobs.Reason(rep.Err), 0, now))
-		}
+	key := string(kind) + ":" + about
+	delete(a.well, key)
+	if i, ok, err := a.cfg.Store.ReopenIncident(ctx, key, now.Add(-damped)); err != nil {
+		a.failed(ctx, "open an incident again", err)
 		return
-	case rep.Healed || rep.First:
-		a.clear(ctx, cluster, func(i Incident) chat.Message { return view.Reachable("Cluster "+rep.Cluster, i.OpenedAt, now) })
-	}
-	if !rep.Claimed {
-		return
-	}
-	for _, n := range rep.Nodes {
-		key := "node:" + rep.Cluster + "/" + n.Node
-		if n.Online {
-			a.clear(ctx, key, func(i Incident) chat.Message { return view.Reachable("Node "+n.Node, i.OpenedAt, now) })
-		} else {
-			a.raise(ctx, key, rep.Cluster, view.Unreachable("Node "+n.Node, "Proxmox says that it is not online", a.on(rep.Cluster, n.Node), now))
-		}
-	}
-	if rep.First {
-		a.clearReturned(ctx, rep.Cluster)
-	}
-	a.containers(ctx, rep, now)
-}
-
-func (a *Alerts) on(cluster, node string) int {
-	n := 0
-	for c := range a.cfg.Fleet().WorstFirst() {
-		if c.Cluster == cluster && c.Node == node {
-			n++
-		}
-	}
-	return n
-}
-
-// clearReturned ends incidents whose cause went away while the bot was away.
-func (a *Alerts) clearReturned(ctx context.Context, cluster string) {
-	open, err := a.cfg.Store.OpenIncidents(ctx)
-	if err != nil {
-		a.failed(ctx, "read open incidents", err)
+	} else if ok {
+		times := max(1, i.Alert.Times) + 1
+		since, id := i.Alert.Since, i.ID
+		shown := i.Shown
+		i.Details = d
+		i.Kind, i.Shown = kind, shown
+		i.Alert.ID, i.Alert.Since, i.Alert.Times = id, since, times
+		a.save(ctx, &i)
+		a.cfg.Log.WarnContext(ctx, "incident again", "incident", i.ID, "what", i.Text, "times", times)
 		return
 	}
-	snap := a.cfg.Fleet()
-	for _, i := range open {
-		if i.Cluster != cluster {
-			continue
-		}
-		if id, ok := strings.CutPrefix(i.Key, "down:"); ok {
-			if c, ok := snap.ByID(inventory.ID(id)); ok && c.State == inventory.Running {
-				a.clear(ctx, i.Key, func(i Incident) chat.Message { return view.Up(c, i.OpenedAt, a.cfg.Now()) })
-			}
-		}
-		if node, ok := strings.CutPrefix(i.Key, "node:"+cluster+"/"); ok {
-			cl, _ := snap.Cluster(cluster)
-			if slices.ContainsFunc(cl.Nodes, func(n inventory.Node) bool { return n.Name == node && n.Online }) {
-				a.clear(ctx, i.Key, func(i Incident) chat.Message { return view.Reachable("Node "+node, i.OpenedAt, a.cfg.Now()) })
-			}
-		}
-	}
-}
-
-// containers tells of those that went down without anybody's action, and of
-// those that are back.
-func (a *Alerts) containers(ctx context.Context, rep inventory.Report, now time.Time) {
-	var down []inventory.Change
-	for _, ch := range rep.Changes {
-		if ch.After == nil {
-			if ch.Before != nil {
-				a.forget(ctx, ch.Before.ID, now)
-			}
-			continue
-		}
-		c := ch.After
-		switch {
-		case c.State == inventory.Running:
-			a.clear(ctx, "down:"+string(c.ID), func(i Incident) chat.Message { return view.Up(c, i.OpenedAt, now) })
-		case ch.Before != nil && ch.Before.State == inventory.Running && c.State == inventory.Stopped && !a.quiet(c):
-			down = append(down, ch)
-		}
-	}
-	if len(down) == 0 {
-		return
-	}
-	asked := a.stoppedByPeople(ctx, down, now)
-	down = slices.DeleteFunc(down, func(ch inventory.Change) bool { return asked[ch.After.VMID] })
-	if len(down) >= grouped {
-		list := make([]*inventory.Container, len(down))
-		for i, ch := range down {
-			list[i] = ch.After
-		}
-		a.raise(ctx, fmt.Sprintf("many:%s:%d", rep.Cluster, now.Unix()), rep.Cluster, view.ManyDown(list, now))
-		return
-	}
-	for _, ch := range down {
-		a.raise(ctx, "down:"+string(ch.After.ID), rep.Cluster, view.Down(ch.After, ch.Before, now))
-	}
-}
-
-// quiet reports whether nobody wants to hear of a container now.
-func (a *Alerts) quiet(c *inventory.Container) bool {
-	if _, busy := a.cfg.Busy(c.ID); busy {
-		return true
-	}
-	return c.Lock != "" || slices.Contains(c.TagList(), "pvechat-ignore")
-}
-
-// lately is how far back a person's action explains that a container is down.
-const lately = 5 * time.Minute
-
-// stoppedByPeople asks Proxmox, once for each node, which of the containers
-// somebody stopped, also outside of pvechat.
-func (a *Alerts) stoppedByPeople(ctx context.Context, down []inventory.Change, now time.Time) map[int]bool {
-	asked := map[int]bool{}
-	nodes := map[string]bool{}
-	for _, ch := range down {
-		c := ch.After
-		if nodes[c.Node] {
-			continue
-		}
-		nodes[c.Node] = true
-		pve, ok := a.cfg.Clusters[c.Cluster]
-		if !ok {
-			continue
-		}
-		tasks, err := pve.Tasks(ctx, c.Node, proxmox.TaskFilter{Source: "all", Since: now.Add(-lately), Limit: 200})
-		if err != nil {
-			a.failed(ctx, "read the tasks of "+c.Node, err)
-			continue
-		}
-		for _, t := range tasks {
-			switch t.Type {
-			case "vzstop", "vzshutdown", "vzreboot", "hastop", "vzmigrate", "vzrollback", "vzdestroy", "vzdump":
-				asked[t.UPID.VMID()] = true
-			}
-		}
-	}
-	return asked
-}
-
-// Scanned tells of a container that shows another host key than the one that is
-// trusted, and of services that went down. services.Config.Scanned calls it, in
-// the process that looked.
-func (a *Alerts) Scanned(ctx context.Context, c *inventory.Container, before, after *services.Report) {
-	now := a.cfg.Now()
-	key := "hostkey:" + string(c.ID)
-	switch after.Problem {
-	case guest.HostKeyChanged:
-		a.raise(ctx, key, c.Cluster, view.HostKeyChanged(c, after.HostKey, now))
-		return
-	case "":
-		a.clear(ctx, key, func(i Incident) chat.Message { return view.HostKeyTrusted(c, i.OpenedAt, now) })
-	default:
-		return // nothing is known of it now
-	}
-	var down []services.Service
-	fell := false
-	for _, s := range after.Services {
-		if s.System || s.Inside() || s.Up() || s.State == guest.ServiceStarting {
-			continue
-		}
-		down = append(down, s)
-		fell = fell || before.Up(s.Key())
-	}
-	key = "services:" + string(c.ID)
-	switch {
-	case len(down) == 0:
-		a.clear(ctx, key, func(i Incident) chat.Message { return view.ServicesUp(c, i.OpenedAt, now) })
-	case fell && !a.quiet(c):
-		a.raise(ctx, key, c.Cluster, view.ServicesDown(c, down, now))
-	}
-}
-
-// PlatformLost tells the other platforms of one that does not come back by
-// itself.
-func (a *Alerts) PlatformLost(ctx context.Context, name chat.PlatformName, why error) {
-	a.raise(ctx, platformKey(name), "", view.PlatformLost(name, why.Error(), a.cfg.Now()))
-}
-
-// Connected ends what PlatformLost began, once a platform is connected after a
-// restart. Call it now and then.
-func (a *Alerts) Connected(ctx context.Context) {
-	for _, p := range a.cfg.Platforms {
-		a.mu.Lock()
-		back := !a.works[p.Name()] && p.Health().OK
-		a.works[p.Name()] = a.works[p.Name()] || back
-		a.mu.Unlock()
-		if back {
-			a.clear(ctx, platformKey(p.Name()), func(i Incident) chat.Message {
-				return view.PlatformBack(p.Name(), i.OpenedAt, a.cfg.Now())
-			})
-		}
-	}
-}
-
-func platformKey(name chat.PlatformName) string { return "platform:" + string(name) }
-
-// JobFailed tells of a job that did not work.
-func (a *Alerts) JobFailed(ctx context.Context, j jobs.Job) {
-	key := "job:" + j.ID
-	a.raise(ctx, key, j.Cluster, view.JobFailed(j))
-	// It is told once and there is nothing to wait for.
-	if _, _, err := a.cfg.Store.CloseIncident(ctx, key, a.cfg.Now()); err != nil {
-		a.failed(ctx, "close an incident", err)
-	}
-}
-
-// rulesKey is the incident of access rules that were not taken.
-const rulesKey = "rules"
-
-// RulesRefused tells that new access rules were not taken.
-func (a *Alerts) RulesRefused(ctx context.Context, why, version string) {
-	a.raise(ctx, rulesKey, "", view.RulesRefused(why, version, a.cfg.Now()))
-}
-
-// RulesTaken tells that they are right again, if they were not.
-func (a *Alerts) RulesTaken(ctx context.Context) {
-	a.clear(ctx, rulesKey, func(i Incident) chat.Message { return view.RulesTaken(i.OpenedAt, a.cfg.Now()) })
-}
-
-// forget closes what was open of a container that is gone, without a word.
-func (a *Alerts) forget(ctx context.Context, id inventory.ID, now time.Time) {
-	for _, key := range []string{"down:", "hostkey:", "services:"} {
-		if _, _, err := a.cfg.Store.CloseIncident(ctx, key+string(id), now); err != nil {
-			a.failed(ctx, "close an incident", err)
-		}
-	}
-}
-
-// raise tells of something, unless it was told of already.
-func (a *Alerts) raise(ctx context.Context, key, cluster string, m chat.Message) {
-	i := Incident{ID: "a_" + inventory.Token(6), Key: key, Cluster: cluster, Text: m.Summary, OpenedAt: a.cfg.Now()}
+	i := Incident{ID: "a_" + inventory.Token(6), Key: key, Cluster: cluster, OpenedAt: now, Details: d}
+	i.Kind, i.Alert.ID, i.Alert.Since = kind, i.ID, now
+	i.Text = i.Alert.Summary()
 	first, err := a.cfg.Store.OpenIncident(ctx, i)
 	if err != nil {
 		a.failed(ctx, "open an incident", err)
 		return
 	}
-	if !first {
+	if first {
+		a.mine[i.ID] = true
+		a.cfg.Log.WarnContext(ctx, "incident", "incident", i.ID, "kind", kind, "what", i.Text)
 		return
 	}
-	a.cfg.Log.WarnContext(ctx, "incident", "incident", i.ID, "what", i.Text)
-	var posts []Post
-	for _, p := range a.cfg.Platforms {
-		channel := a.cfg.Channels[p.Name()]
-		if channel == "" || key == platformKey(p.Name()) {
-			continue
-		}
-		ref, err := p.Post(ctx, chat.Target{Channel: channel}, m)
-		if err != nil {
-			a.failed(ctx, "tell the ops channel of "+string(p.Name()), err)
-			continue
-		}
-		posts = append(posts, Post{Platform: p.Name(), Channel: ref.Channel, Message: ref.ID})
+	if update == nil {
+		return
 	}
-	if err := a.cfg.Store.SetIncidentPosts(ctx, i.ID, posts); err != nil {
-		a.failed(ctx, "note where an incident was told", err)
+	if i, ok := a.openOf(ctx, key); ok {
+		update(&i)
+		a.save(ctx, &i)
 	}
 }
 
-// clear ends an incident: its messages say so, and each gets one line below.
-func (a *Alerts) clear(ctx context.Context, key string, resolved func(Incident) chat.Message) {
-	i, was, err := a.cfg.Store.CloseIncident(ctx, key, a.cfg.Now())
-	if err != nil {
-		a.failed(ctx, "close an incident", err)
-		return
-	}
-	if !was {
-		return
-	}
-	m := resolved(i)
-	a.cfg.Log.InfoContext(ctx, "incident over", "incident", i.ID, "what", m.Summary)
-	for _, post := range i.Posts {
-		for _, p := range a.cfg.Platforms {
-			if p.Name() != post.Platform {
-				continue
-			}
-			at := chat.Ref{Platform: post.Platform, Kind: chat.MessageRef, Channel: post.Channel, ID: post.Message}
-			err := p.Update(ctx, at, m)
-			if err == nil || errors.Is(err, chat.ErrGone) {
-				line := chat.Message{Public: true, Summary: m.Summary, Tone: chat.Good, Blocks: []chat.Block{chat.Para{Text: chat.Texts("✅ " + m.Summary)}}}
-				_, err = p.Post(ctx, chat.Target{Channel: post.Channel, Thread: at}, line)
-			}
-			if err != nil {
-				a.failed(ctx, "tell the ops channel of "+string(p.Name()), err)
-			}
+func (a *Alerts) openOf(ctx context.Context, key string) (Incident, bool) {
+	for _, i := range a.open(ctx) {
+		if i.Key == key {
+			return i, true
 		}
 	}
+	return Incident{}, false
+}
+
+func (a *Alerts) open(ctx context.Context) []Incident {
+	list, err := a.cfg.Store.OpenIncidents(ctx)
+	if err != nil {
+		a.failed(ctx, "read the open incidents", err)
+	}
+	return list
+}
+
+// save keeps a changed incident; its messages are edited in this pass.
+func (a *Alerts) save(ctx context.Context, i *Incident) {
+	i.Text = i.Alert.Summary()
+	a.mine[i.ID] = true
+	if err := a.cfg.Store.SaveIncident(ctx, *i); err != nil {
+		a.failed(ctx, "keep an incident", err)
+	}
+}
+
+// clear ends the incident of a key. One that went up and down has to stay well
+// for a while first.
+func (a *Alerts) clear(ctx context.Context, key, how string) {
+	i, ok := a.openOf(ctx, key)
+	if !ok {
+		return
+	}
+	now := a.cfg.Now()
+	if i.Alert.Times >= flapping {
+		since, seen := a.well[key]
+		if !seen {
+			a.well[key] = now
+		}
+		if !seen || now.Sub(since) < settled {
+			return
+		}
+		delete(a.well, key)
+	}
+	a.end(ctx, i, how)
+}
+
+// end ends an incident at once.
+func (a *Alerts) end(ctx context.Context, i Incident, how string) {
+	now := a.cfg.Now()
+	i.Alert.Over, i.Alert.How = now, how
+	i.Text = i.Alert.Summary()
+	if err := a.cfg.Store.SaveIncident(ctx, i); err != nil {
+		a.failed(ctx, "keep an incident", err)
+		return
+	}
+	if _, was, err := a.cfg.Store.CloseIncident(ctx, i.Key, now); err != nil {
+		a.failed(ctx, "close an incident", err)
+		return
+	} else if !was {
+		return
+	}
+	a.mine[i.ID] = true
+	a.cfg.Log.InfoContext(ctx, "incident over", "incident", i.ID, "what", i.Text)
 }
 
 func (a *Alerts) failed(ctx context.Context, what string, err error) {
 	if ctx.Err() == nil {
 		a.cfg.Log.ErrorContext(ctx, what, "err", err)
 	}
+}
+
+// JobEnded tells of a job that did not work, and ends what is told of ones that
+// did not work before.
+func (a *Alerts) JobEnded(ctx context.Context, j jobs.Job) {
+	a.now(ctx, func(ctx context.Context) {
+		switch j.State {
+		case jobs.Failed, jobs.Lost:
+			a.jobFailed(ctx, j)
+		case jobs.Succeeded, jobs.Warned:
+			if j.Action == jobs.Start || j.Action == jobs.Restart {
+				a.starters[j.Container] = starter{j.Person.Name, a.cfg.Now()}
+			}
+			a.jobDone(ctx, func(m Member) bool { return m.ID == j.Container && m.Action == string(j.Action) })
+		}
+	})
+}
+
+func (a *Alerts) jobFailed(ctx context.Context, j jobs.Job) {
+	c, _ := a.cfg.Fleet().ByID(j.Container)
+	d := Details{
+		Alert: view.JobFailed(j), Reason: j.Error, Total: 1,
+		Members: []Member{{ID: j.Container, Name: view.Failed(j), Action: string(j.Action)}},
+	}
+	if c != nil {
+		d.Tags = c.TagList()
+	}
+	a.raise(ctx, Job, j.Cluster+":"+j.Error, j.Cluster, d, func(i *Incident) {
+		i.Alert.Times = max(1, i.Alert.Times) + 1
+		if !slices.ContainsFunc(i.Members, func(m Member) bool { return m.ID == j.Container && m.Action == string(j.Action) }) {
+			i.Members = append(i.Members, d.Members[0])
+			i.Total++
+		}
+		a.regroup(i)
+	})
+}
+
+// jobDone takes members out of the incidents of failed jobs.
+func (a *Alerts) jobDone(ctx context.Context, done func(Member) bool) {
+	for _, i := range a.open(ctx) {
+		if i.Kind != Job || !slices.ContainsFunc(i.Members, done) {
+			continue
+		}
+		i.Members = slices.DeleteFunc(i.Members, done)
+		if len(i.Members) == 0 {
+			a.end(ctx, i, "")
+			continue
+		}
+		a.regroup(&i)
+		a.save(ctx, &i)
+	}
+}
+
+// regroup writes the alert of an incident about several containers anew.
+func (a *Alerts) regroup(i *Incident) {
+	if i.Total < 2 && i.Kind == Job {
+		return // it still tells of the one
+	}
+	names := make([]string, len(i.Members))
+	for n, m := range i.Members {
+		names[n] = m.Name
+	}
+	was := i.Alert
+	if i.Kind == Job {
+		i.Alert = view.JobsFailed(names, i.Reason, i.Cluster)
+	} else {
+		i.Alert = view.DownMany(names, i.Total)
+	}
+	i.Alert.ID, i.Alert.Since, i.Alert.Times, i.Alert.Muted = was.ID, was.Since, was.Times, was.Muted
+}
+
+// PlatformLost tells the other platforms of one that does not come back by
+// itself.
+func (a *Alerts) PlatformLost(ctx context.Context, name chat.PlatformName, why error) {
+	a.now(ctx, func(ctx context.Context) {
+		a.lost[name] = why.Error()
+		a.raise(ctx, Platform, string(name), "", Details{Alert: view.PlatformLost(name, why.Error(), true)}, nil)
+	})
+}
+
+// RulesRefused tells that new access rules were not taken.
+func (a *Alerts) RulesRefused(ctx context.Context, why, version string) {
+	a.now(ctx, func(ctx context.Context) {
+		d := Details{Alert: view.RulesRefused(why, version)}
+		a.raise(ctx, Rules, "access", "", d, func(i *Incident) { i.Alert.Lines = d.Alert.Lines })
+	})
+}
+
+// RulesTaken tells that they are right again, if they were not.
+func (a *Alerts) RulesTaken(ctx context.Context) {
+	a.now(ctx, func(ctx context.Context) { a.clear(ctx, string(Rules)+":access", "") })
+}
+
+// Drifted tells how the database's tables differ; "" that they do not.
+func (a *Alerts) Drifted(ctx context.Context, how string) {
+	a.now(ctx, func(ctx context.Context) {
+		if how == "" {
+			a.clear(ctx, string(Drift)+":tables", "")
+			return
+		}
+		a.raise(ctx, Drift, "tables", "", Details{Alert: view.Drifted(how)}, nil)
+	})
+}
+
+// expiresSoon is from when on the end of a certificate or token is told.
+const expiresSoon = 14 * 24 * time.Hour
+
+// Expires tells that something of a cluster ends soon, such as "The certificate
+// of pve1:8006"; the zero time is one that never ends.
+func (a *Alerts) Expires(ctx context.Context, cluster, what string, at time.Time) {
+	a.now(ctx, func(ctx context.Context) {
+		about, now := cluster+"/"+what, a.cfg.Now()
+		if at.IsZero() || at.Sub(now) > expiresSoon {
+			a.clear(ctx, string(Expiry)+":"+about, "")
+			return
+		}
+		d := Details{Alert: view.Expires(what, at, now)}
+		a.raise(ctx, Expiry, about, cluster, d, func(i *Incident) {
+			if !at.After(now) {
+				i.Alert.Title, i.Alert.Body, i.Alert.Warning = d.Alert.Title, d.Alert.Body, false
+			}
+		})
+	})
 }

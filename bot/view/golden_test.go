@@ -285,8 +285,8 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"logs":              view.Logs(jelly, found.Services[0], []string{"2026-11-23T14:31:00 started", "token=[redacted] " + evil}, now),
 		"logs-none":         view.NoLogs(jelly, found.Services[0], guest.Refused, "e7k2m9"),
 		"host-key":          view.TrustHostKey(jelly, hostKey, "0123456789abcdef", true),
-		"alert-host-key":    view.HostKeyChanged(jelly, hostKey, now),
-		"alert-services":    view.ServicesDown(jelly, found.Services[2:3], now),
+		"alert-host-key":    told(view.HostKeyChanged(jelly, hostKey)).Message(),
+		"alert-services":    told(view.ServicesDown(jelly, found.Services[2:3])).Message(),
 		"detail":            detail.Panel(),
 		"detail-opening":    opening.Panel(),
 		"shared":            shared.Shared(),
@@ -334,21 +334,48 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 			{Seq: 42, At: now, Who: "Ana", Key: "slack:U0ANA00001", Action: "start", Target: "jellyfin (CT 108 on home/pve3)", Outcome: "failed", Detail: "CT is locked (backup)", Request: "p4w8c2"},
 			{Seq: 41, At: now.Add(-time.Hour), Who: "<!channel> @everyone", Key: "discord:1000000000000000002", Action: "stop", Outcome: "denied", Request: "p4w8c1"},
 		}}.Message(),
-		"rules-refused": view.RulesRefused("the configuration has 1 problem(s):\n  config.yaml:12: access[1].role: there is no role \"king\"", "3f9a2c10", now),
-		"rules-taken":   view.RulesTaken(now.Add(-6*time.Minute), now),
+		"rules-refused": told(view.RulesRefused("the configuration has 1 problem(s):\n  config.yaml:12: access[1].role: there is no role \"king\"", "3f9a2c10")).Message(),
+		"rules-taken":   over(view.RulesRefused("", "3f9a2c10")).Message(),
 		"access": view.Rules{Version: "3f9a2c10", Page: 1, Space: space, Rules: []view.Rule{
 			{Number: 1, Rule: access.Rule{Role: access.AdminRole, Users: []string{"slack:U0ANA00001", "discord:1000000000000000001"}}, Holds: []access.Permission{access.View, access.Admin}},
 			{Number: 2, Rule: access.Rule{Role: "night", Groups: []string{"slack:S0NIGHT01"}, Scope: rules}, Holds: []access.Permission{access.View, access.Operate}},
 		}}.Message(),
 		"help":       view.Help([]chat.Command{{Name: "show", Summary: "one container", Options: []chat.Option{{Name: "name", Required: true}}}}, access.Operator, rules, ana, space.Home > 0),
-		"alert-down": view.Down(game, nil, now),
-		"alert-up":   view.Up(game, now.Add(-6*time.Minute), now),
-		"alert-node": view.Unreachable("Node pve3", "no route to host (595)", 5, now),
-		"alert-job":  view.JobFailed(failed),
-
-		"alert-platform":      view.PlatformLost(chat.Slack, "slack: slack.bot_token is refused: slack: auth.test: token_revoked", now),
-		"alert-platform-back": view.PlatformBack(chat.Discord, now.Add(-6*time.Minute), now),
+		"alert-down": told(view.Down(jelly, game)).Message(),
+		"alert-up":   over(view.Down(jelly, nil)).Message(),
+		"alert-muted": func() chat.Surface {
+			a := told(view.Down(jelly, nil))
+			a.Times, a.Muted = 3, "Muted by Ana <!channel> until 15:30 UTC"
+			return a.Message()
+		}(),
+		"alert-many":          told(view.DownMany([]string{"immich", "jellyfin", "<!channel>"}, 5)).Message(),
+		"alert-node":          told(view.NodeDown("pve3", "no route to host (595)", []string{"immich", "jellyfin", "photoprism"}, []string{"dev-sandbox", "minecraft"}, 19)).Message(),
+		"alert-cluster":       told(view.ClusterDown("home", "pve1:8006 refused the connection: nothing listens there")).Message(),
+		"alert-job":           told(view.JobFailed(failed)).Message(),
+		"alert-jobs":          told(view.JobsFailed([]string{"start web", "start wiki"}, "CT is locked (backup)", "home")).Message(),
+		"alert-disk":          told(view.Above(jelly, "Disk", 97, 95, 10*time.Minute)).Message(),
+		"alert-expires":       told(view.Expires("The certificate of pve1:8006", now.Add(9*24*time.Hour), now)).Message(),
+		"alert-drift":         told(view.Drifted("table containers lacks column hostname (text, nullable)")).Message(),
+		"alert-line":          over(view.Down(jelly, nil)).Line(),
+		"alert-muting":        view.Muting(told(view.Down(jelly, nil)), "Muted by Ana until 15:30 UTC"),
+		"alerts":              view.Alerts([]view.Alert{told(view.Down(jelly, nil))}, []view.Alert{{ID: "a_9d4", Title: "Disk of wiki is at 97 %", Muted: "Muted by Ana for ever"}}),
+		"alerts-none":         view.Alerts(nil, nil),
+		"alert-platform":      told(view.PlatformLost(chat.Slack, "slack: slack.bot_token is refused: slack: auth.test: token_revoked", true)).Message(),
+		"alert-platform-back": over(view.PlatformLost(chat.Discord, "gateway closed", false)).Message(),
 	}
+}
+
+// told is an alert as it is kept.
+func told(a view.Alert) view.Alert {
+	a.ID, a.Since = "a_6c1", now.Add(-6*time.Minute)
+	return a
+}
+
+// over is one that has ended.
+func over(a view.Alert) view.Alert {
+	a = told(a)
+	a.Over, a.How = now, "Started by Ben."
+	return a
 }
 
 func logOf(n int) []string {

@@ -18,6 +18,7 @@ import (
 	yaml "go.yaml.in/yaml/v4"
 
 	"github.com/pvechat/pvechat/bot/access"
+	"github.com/pvechat/pvechat/bot/alerts"
 	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
@@ -43,6 +44,7 @@ type Config struct {
 	KeysetFile string          `yaml:"keyset_file"`
 	Refresh    RefreshConfig   `yaml:"refresh"`
 	Channels   ChannelsConfig  `yaml:"channels"`
+	Alerts     AlertsConfig    `yaml:"alerts"`
 	Roles      RolesConfig     `yaml:"roles"`
 	Access     []AccessConfig  `yaml:"access"`
 	Audit      AuditConfig     `yaml:"audit"`
@@ -88,6 +90,7 @@ type ClusterConfig struct {
 	TokenID         string     `yaml:"token_id"`
 	TokenSecret     Secret     `yaml:"token_secret"`
 	TokenSecretFile string     `yaml:"token_secret_file"`
+	TokenExpires    string     `yaml:"token_expires"`
 	CAFile          string     `yaml:"ca_file"`
 	Fingerprints    []string   `yaml:"fingerprints"`
 	Insecure        bool       `yaml:"insecure"`
@@ -141,6 +144,24 @@ type ChannelsConfig struct {
 type OpsConfig struct {
 	Slack   string `yaml:"slack"`
 	Discord string `yaml:"discord"`
+}
+
+// AlertsConfig says from when on a measure is wrong, and where some incidents
+// are told in place of the ops channels.
+type AlertsConfig struct {
+	CPU    int           `yaml:"cpu"` // percent; 0: never
+	Memory int           `yaml:"memory"`
+	Disk   int           `yaml:"disk"`
+	For    string        `yaml:"for"`
+	Routes []AlertsRoute `yaml:"routes"`
+}
+
+// AlertsRoute is where some incidents are told.
+type AlertsRoute struct {
+	Tags     []string        `yaml:"tags"`
+	Severity alerts.Severity `yaml:"severity"`
+	Slack    string          `yaml:"slack"`
+	Discord  string          `yaml:"discord"`
 }
 
 // RolesConfig are roles of one's own: what each may do, by name.
@@ -414,6 +435,7 @@ func (c *checker) check(cfg *Config) {
 			}
 		}
 	}
+	c.checkAlerts(cfg.Alerts)
 	if cfg.Audit.KeepDays < 0 {
 		c.wrong("audit.keep_days: it must be 0 or more", "audit", "keep_days")
 	}
@@ -435,6 +457,29 @@ func (c *checker) checkPeriod(key, value, example string, least time.Duration) {
 		c.wrong(fmt.Sprintf("refresh.%s: %q is no duration; write %s", key, value, example), "refresh", key)
 	} else if d < least {
 		c.wrong(fmt.Sprintf("refresh.%s: it must be %s or more", key, strings.TrimSuffix(least.String(), "0s")), "refresh", key)
+	}
+}
+
+func (c *checker) checkAlerts(a AlertsConfig) {
+	for key, percent := range map[string]int{"cpu": a.CPU, "memory": a.Memory, "disk": a.Disk} {
+		if percent < 0 || percent > 99 {
+			c.wrong(fmt.Sprintf("alerts.%s: a percentage from 1 to 99, or 0 for none", key), "alerts", key)
+		}
+	}
+	if d, err := time.ParseDuration(a.For); a.For != "" && (err != nil || d < 0) {
+		c.wrong(fmt.Sprintf("alerts.for: %q is no duration; write 10m", a.For), "alerts", "for")
+	}
+	for i, r := range a.Routes {
+		at := fmt.Sprintf("alerts.routes[%d]", i)
+		switch {
+		case r.Severity != "" && r.Severity != alerts.Warning && r.Severity != alerts.Critical:
+			c.wrong(fmt.Sprintf("%s.severity: %q is none of warning, critical", at, r.Severity), "alerts", "routes", i, "severity")
+		case r.Severity == "" && len(r.Tags) == 0:
+			c.wrong(at+": it fits everything; give tags or a severity, or set channels.ops", "alerts", "routes", i)
+		}
+		if r.Slack == "" && r.Discord == "" {
+			c.wrong(at+": it leads nowhere; give a channel on slack or discord", "alerts", "routes", i)
+		}
 	}
 }
 
@@ -559,6 +604,11 @@ func (c *checker) checkClusters(cfg *Config) {
 		}
 		if ways := btoi(cl.CAFile != "") + btoi(len(cl.Fingerprints) > 0) + btoi(cl.Insecure); ways > 1 {
 			c.wrong(fmt.Sprintf("clusters[%d]: ca_file, fingerprints and insecure exclude each other; keep one", i), "clusters", i)
+		}
+		if cl.TokenExpires != "" {
+			if _, err := time.Parse(time.DateOnly, cl.TokenExpires); err != nil {
+				c.wrong(fmt.Sprintf("%s: %q is no day such as 2027-01-31", at("token_expires"), cl.TokenExpires), "clusters", i, "token_expires")
+			}
 		}
 		cl.CAFile = c.path(cl.CAFile)
 		c.readable(at("ca_file"), cl.CAFile, "clusters", i, "ca_file")

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pvechat/pvechat/bot"
+	"github.com/pvechat/pvechat/bot/alerts"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/storage"
 	"github.com/pvechat/pvechat/storage/storagetest"
@@ -36,7 +37,7 @@ func TestTablesThatDriftWhileTheBotRunsAreToldAndMended(t *testing.T) {
 			}
 			database := func() bot.Check {
 				t.Helper()
-				for _, c := range d.checks(db, tables, inv)(t.Context()) {
+				for _, c := range d.checks(db, tables, inv, alerts.New(alerts.Config{}))(t.Context()) {
 					if c.Name == "database" {
 						return c
 					}

@@ -191,6 +191,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	})
 	alarm := alerts.New(alerts.Config{
 		Platforms: d.platforms, Channels: map[chat.PlatformName]string{chat.Slack: d.cfg.Channels.Ops.Slack, chat.Discord: d.cfg.Channels.Ops.Discord},
+		Routes: d.cfg.Alerts.routes(), Limits: d.cfg.Alerts.limits(),
 		Store: db, Clusters: parts.tasks, Busy: runner.Busy, Fleet: inv.Snapshot, Now: time.Now, Log: d.log,
 	})
 	inside := services.New(services.Config{
@@ -207,7 +208,11 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	})
 	h = handlers.New(handlers.Deps{
 		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Vault: seal.NewVault(keys, db), Jobs: runner, Live: keep, Events: db, History: history,
+<<<<<<< HEAD
 		Confirmations: db, Repeats: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed, Audit: db, Drift: tables.how,
+=======
+		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobEnded, Alerts: alarm, Audit: db, Drift: tables.how,
+>>>>>>> 877c6d6 (alerts: one message for each incident, kept up to date, muted, grouped and damped)
 	})
 	h.CredentialFiles = func(c *inventory.Container) []guest.CredentialFile {
 		return d.cfg.CredentialFiles(handlers.TargetOf(c))
@@ -251,7 +256,6 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 				keep.TickPanels()
 				time.AfterFunc(d.cfg.Every()/2, keep.Touch)
 			}
-			alarm.Connected(ctx)
 			inv.Learn(ctx, func(ctx context.Context, c *inventory.Container) (proxmox.ContainerConfig, error) {
 				return parts.configs[c.Cluster].ContainerConfig(ctx, c.Ref())
 			})
@@ -272,8 +276,10 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 				}
 				return refresh.Run(ctx)
 			}),
-			"rules": bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
-			"jobs":  runner,
+			"alerts":  alarm,
+			"endings": bot.Every{Period: 12 * time.Hour, Do: func(ctx context.Context) { d.endings(ctx, alarm) }},
+			"rules":   bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
+			"jobs":    runner,
 			"old jobs": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) {
 				if err := runner.Purge(ctx); err != nil && ctx.Err() == nil {
 					d.log.ErrorContext(ctx, "remove old jobs", "err", err)
@@ -281,11 +287,47 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 			}},
 			"services": inside,
 			"boards":   keep,
-			"tables":   bot.Every{Period: time.Minute, Do: tables.look},
-			"audit":    bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
-			"http":     bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, tables, inv), Metrics: d.metrics, Log: d.log},
+			"tables": bot.Every{Period: time.Minute, Do: func(ctx context.Context) {
+				tables.look(ctx)
+				alarm.Drifted(ctx, tables.how())
+			}},
+			"audit": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
+			"http":  bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, tables, inv, alarm), Metrics: d.metrics, Log: d.log},
 		},
 	}, nil
+}
+
+// limits and routes are what package alerts makes of the configuration.
+func (c AlertsConfig) limits() alerts.Limits {
+	d, err := time.ParseDuration(c.For)
+	if err != nil {
+		d = 10 * time.Minute
+	}
+	return alerts.Limits{CPU: c.CPU, Memory: c.Memory, Disk: c.Disk, For: d}
+}
+
+func (c AlertsConfig) routes() []alerts.Route {
+	var routes []alerts.Route
+	for _, r := range c.Routes {
+		routes = append(routes, alerts.Route{
+			Tags: r.Tags, Severity: r.Severity, Channels: map[chat.PlatformName]string{chat.Slack: r.Slack, chat.Discord: r.Discord},
+		})
+	}
+	return routes
+}
+
+// endings tells of certificates and tokens that are about to expire.
+func (d *Daemon) endings(ctx context.Context, alarm *alerts.Alerts) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for i, c := range d.clusters {
+		for host, at := range c.Certificates(ctx) {
+			alarm.Expires(ctx, c.Name(), "The certificate of "+host, at)
+		}
+		if day, err := time.Parse(time.DateOnly, d.cfg.Clusters[i].TokenExpires); err == nil {
+			alarm.Expires(ctx, c.Name(), "The API token of cluster "+c.Name(), day)
+		}
+	}
 }
 
 // prune removes lines of the audit that are older than they are to be kept.
@@ -321,7 +363,7 @@ func witnesses(clients []*proxmox.Client) map[string]inventory.Witness {
 }
 
 // checks are the lines of /readyz.
-func (d *Daemon) checks(db *storage.DB, tables *drift, inv *inventory.Inventory) func(context.Context) []bot.Check {
+func (d *Daemon) checks(db *storage.DB, tables *drift, inv *inventory.Inventory, alarm *alerts.Alerts) func(context.Context) []bot.Check {
 	return func(ctx context.Context) []bot.Check {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
@@ -345,6 +387,11 @@ func (d *Daemon) checks(db *storage.DB, tables *drift, inv *inventory.Inventory)
 				check.Detail = "not read yet"
 			}
 			checks = append(checks, check)
+		}
+		for _, t := range alarm.Troubles() {
+			checks = append(checks, bot.Check{
+				Name: "alerts/" + string(t.Platform), Detail: "channel " + t.Channel + " takes no alerts: " + t.Why, Since: t.Since, Minor: true,
+			})
 		}
 		return checks
 	}
