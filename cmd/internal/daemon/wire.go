@@ -208,11 +208,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	})
 	h = handlers.New(handlers.Deps{
 		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Vault: seal.NewVault(keys, db), Jobs: runner, Live: keep, Events: db, History: history,
-<<<<<<< HEAD
-		Confirmations: db, Repeats: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobFailed, Audit: db, Drift: tables.how,
-=======
-		Confirmations: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobEnded, Alerts: alarm, Audit: db, Drift: tables.how,
->>>>>>> 877c6d6 (alerts: one message for each incident, kept up to date, muted, grouped and damped)
+		Confirmations: db, Repeats: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobEnded, Alerts: alarm, Audit: db, Drift: tables.how,
 	})
 	h.CredentialFiles = func(c *inventory.Container) []guest.CredentialFile {
 		return d.cfg.CredentialFiles(handlers.TargetOf(c))
