@@ -48,7 +48,7 @@ var inside = map[string]installed{
 	"authelia":       {[]guesttest.Service{web("authelia", "9091"), local("redis-server", "6379")}, nil},
 	"caddy":          {[]guesttest.Service{web("caddy", "80")}, nil},
 	"grafana":        {[]guesttest.Service{web("grafana-server", "3000")}, []string{"grafana"}},
-	"home-assistant": {[]guesttest.Service{web("home-assistant", "8123"), local("mosquitto", "1883")}, []string{"home-assistant"}},
+	"home-assistant": {[]guesttest.Service{web("home-assistant", "8123"), local("esphome", "6052")}, []string{"home-assistant"}},
 	"immich": {
 		[]guesttest.Service{web("immich-server", "2283"), local("immich-ml", "3003"), local("redis-server", "6379")},
 		[]string{"immich"},
