@@ -89,13 +89,21 @@ func TestPageDrawsEveryView(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var view struct{ Blocks, Components json.RawMessage }
+			var view struct {
+				Blocks, Components json.RawMessage
+				CustomID           string `json:"custom_id"` // of a form of Discord
+			}
 			if err := json.Unmarshal(raw, &view); err != nil {
 				t.Fatal(err)
 			}
 			id := fmt.Sprintf("1795444325.%06d", len(labels))
-			s.say(id, view.Blocks, view.Components)
 			at := fmt.Sprintf("[data-platform=%s] [data-message=%q]", platform, id)
+			if view.CustomID != "" {
+				s.Discord.Modal = &discordModal{view.CustomID, file, view.Components}
+				at = "[data-platform=discord] [data-modal]" // the last form stands for all
+			} else {
+				s.say(id, view.Blocks, view.Components)
+			}
 			labels[at], names[at] = labelsIn(append(view.Blocks, view.Components...)), file
 		}
 	}
