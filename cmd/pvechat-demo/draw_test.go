@@ -149,7 +149,7 @@ func labelsIn(raw json.RawMessage) []string {
 			}
 			for name, inner := range v {
 				switch name {
-				case "options", "initial_option", "confirm", "placeholder":
+				case "options", "initial_option", "confirm", "placeholder", "description": // what opens only on a press
 				default:
 					visit(inner)
 				}
