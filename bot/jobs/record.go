@@ -13,7 +13,8 @@ import (
 // record writes the outcome where boards and the Events tab find it, and reads
 // what a failed task said last.
 func (r *Runner) record(ctx context.Context, j *Job) {
-	failedStart := j.State == Failed && (j.Action == Start || j.Action == Restart || j.Action == Create)
+	failedStart := j.State == Failed && !j.SubmittedAt.IsZero() && // what was never asked for says nothing of the container
+		(j.Action == Start || j.Action == Restart || j.Action == Create)
 	_, err := r.cfg.Inventory.Amend(ctx, j.Container, func(rec *inventory.Record) {
 		switch {
 		case failedStart:

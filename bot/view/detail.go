@@ -414,6 +414,8 @@ func Impossible(c *inventory.Container, a jobs.Action, busy *jobs.Job, nodeDown 
 		return "it is running"
 	case a != jobs.Start && a != jobs.Delete && c.State != inventory.Running:
 		return "it is not running"
+	case a == jobs.Delete && c.HAState != "":
+		return "it is managed by HA"
 	}
 	return ""
 }

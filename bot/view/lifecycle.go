@@ -360,11 +360,7 @@ func (d Deletion) goes() []chat.Block {
 	if d.Snapshots > 0 {
 		t = append(t, chat.Texts("\n• "+count(d.Snapshots, "snapshot"))...)
 	}
-	entries := "\n• its backup, replication and HA entries"
-	if d.Container.HAState != "" {
-		entries += " (HA keeps it " + d.Container.HAState + " now)"
-	}
-	blocks := []chat.Block{chat.Para{Text: append(t, chat.Texts(entries)...)}}
+	blocks := []chat.Block{chat.Para{Text: append(t, chat.Texts("\n• its backup and replication entries")...)}}
 	if d.Config.Protection {
 		blocks = append(blocks, chat.Para{Text: chat.Texts(markWarn+" ", chat.B("It is protected."), " Proxmox refuses to delete it until the protection is switched off there.")})
 	}

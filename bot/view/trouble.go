@@ -129,6 +129,7 @@ func known(reason string) string {
 		{"was replaced", "Open the board: the new one has buttons of its own."},
 		{"does not exist", "It was removed, or moved away. Refresh, and look again."},
 		{"used in ha", "Take it out of HA in Proxmox first."},
+		{"managed by ha", "Take it out of HA in Proxmox first."},
 		{"not sent, as far as proxmox shows", "Press again if you still want it."},
 		{"several tasks could be", "Look at its events, and at its tasks in Proxmox."},
 		{"no route to host", "Its node is down. Look at the node's power and network."},

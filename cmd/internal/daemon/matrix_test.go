@@ -37,8 +37,8 @@ var states = []struct {
 	{"unknown", "unknown", "its state is unknown", [5]string{}, [5]string{"running", "running", "running", "running", "running"}},
 	{"locked", "running", "it is locked (backup)", [5]string{}, [5]string{"running", "running", "running", "running", "running"}},
 	{"node down", "unknown", "node pve3 is down", [5]string{}, [5]string{"running", "running", "running", "running", "running"}},
-	{"HA", "running", "", [5]string{"", "hastop", "vzreboot", "hastop", "vzdestroy"}, [5]string{"running", "stopped", "running", "stopped", "gone"}},
-	{"no permission", "", "Not allowed", [5]string{}, [5]string{"running", "running", "running", "running", "running"}},
+	{"HA", "running", "", [5]string{"", "hastop", "vzreboot", "hastop", ""}, [5]string{"running", "stopped", "running", "stopped", "running"}},
+	{"no permission", "", "Not allowed", [5]string{}, [5]string{"stopped", "running", "running", "running", "running"}},
 	{"asked a minute ago", "", "This question has ended", [5]string{}, [5]string{"running", "running", "running", "running", "running"}},
 	{"another was asked", "", "This question has ended", [5]string{}, [5]string{"running", "running", "running", "running", "running"}},
 }
@@ -103,9 +103,14 @@ func newMatrix(w *daemontest.World) []*cell {
 
 // add makes the container and the people of a cell.
 func (c *cell) add(w *daemontest.World, role string) {
-	ct := proxmoxtest.Container{VMID: c.vmid, Name: c.name(), Node: "pve1", Running: true, HA: states[c.state].name == "HA"}
-	if states[c.state].name == "node down" {
+	ct := proxmoxtest.Container{VMID: c.vmid, Name: c.name(), Node: "pve1", Running: true}
+	switch states[c.state].name {
+	case "node down":
 		ct.Node = "pve3"
+	case "HA":
+		ct.HA = true
+	case "no permission":
+		ct.Running = actions[c.action].word != "start"
 	}
 	w.PVE.AddContainer(ct)
 	c.asker, c.actor = w.Person(c.on, "Ana", "admin"), w.Person(c.on, "Cleo", role)
@@ -205,25 +210,38 @@ func (c *cell) act(t *testing.T) {
 		}
 		actor.Sees(a.done + " " + c.name())
 		return
-	case state.reason != "This question has ended":
-		actor.Command(fmt.Sprintf("%s %d", a.word, c.vmid))
-		actor.Sees(c.refusal())
+	case c.question != nil:
+		q := c.question.As(c.asker.For(t))
+		if a.word == "delete" {
+			q.Submit(map[string]string{"name": c.name()})
+		} else {
+			q.Press(a.yes)
+		}
+		c.asker.For(t).Sees(c.refusal())
 	}
-	if c.question == nil {
+	if state.reason == "This question has ended" {
 		return
 	}
-	q := c.question.As(c.asker.For(t))
-	if a.word == "delete" {
-		q.Submit(map[string]string{"name": c.name()})
-	} else {
-		q.Press(a.yes)
+	actor.Command(fmt.Sprintf("%s %d", a.word, c.vmid))
+	if state.reason == "Not allowed" { // who is asked all the same says yes
+		asked := false
+		actor.Until("an answer", func() bool {
+			_, asked = actor.Seen(c.name() + "?")
+			_, denied := actor.Seen(c.refusal())
+			return asked || denied
+		})
+		if asked {
+			actor.Sees(c.name() + "?").Press(a.yes)
+		}
 	}
-	c.asker.For(t).Sees(c.refusal())
+	actor.Sees(c.refusal())
 }
 
 func (c *cell) refusal() string {
 	state := states[c.state]
 	switch {
+	case state.name == "HA" && actions[c.action].word == "delete":
+		return c.name() + ": it is managed by HA"
 	case state.name == "running" || state.name == "HA":
 		return c.name() + ": it is running"
 	case state.name == "stopped":

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
@@ -169,4 +170,15 @@ func (c *discordClient) dismiss(ctx context.Context, s Surface) error {
 		return nil // it stays until the person reloads the client
 	}
 	return c.use(ctx, s, s.Controls[i], false)
+}
+
+func (c *discordClient) stall() (held func() bool, release func()) {
+	const edit = "PATCH /webhooks/{app}/{token}/messages/{message}"
+	before := time.Now()
+	release = c.Stall("PATCH /webhooks/")
+	return func() bool {
+		return slices.ContainsFunc(c.Requests(), func(r discordtest.Request) bool {
+			return r.Route == edit && r.Status == 0 && r.Time.After(before)
+		})
+	}, release
 }

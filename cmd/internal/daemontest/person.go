@@ -29,6 +29,8 @@ type client interface {
 	submit(ctx context.Context, s Surface, values map[string]string) error
 	dismiss(ctx context.Context, s Surface) error
 	await(ctx context.Context, what string, cond func() bool) error
+	// stall holds the edits of private messages; held reports whether one is.
+	stall() (held func() bool, release func())
 }
 
 // In is the same person in another channel; "" is the direct messages.
@@ -94,6 +96,17 @@ func (p *Person) Seen(texts ...string) (Surface, bool) {
 	return Surface{}, false
 }
 
+// Stall holds all edits of private messages on the person's platform. Held waits
+// until one is held; released ones take effect.
+func (p *Person) Stall() (held, release func()) {
+	p.w.t.Helper()
+	is, release := p.client.stall()
+	return func() {
+		p.w.t.Helper()
+		p.Until("an edit that is held", is)
+	}, release
+}
+
 // Count tells how many of the things that the person sees hold a text now.
 func (p *Person) Count(text string) int {
 	n := 0
@@ -132,20 +145,19 @@ type Control struct {
 	Off    bool
 }
 
+// Has reports whether there is a row of a container.
+func (s Surface) Has(name string) bool {
+	return slices.ContainsFunc(s.Controls, func(c Control) bool { return strings.Contains(c.Beside+" ", " "+name+" ") })
+}
+
 // Row keeps of a surface the controls beside a container of that name.
 func (s Surface) Row(name string) Surface {
 	s.p.w.t.Helper()
-	row := s
-	row.Controls = nil
-	for _, c := range s.Controls {
-		if strings.Contains(c.Beside+" ", " "+name+" ") {
-			row.Controls = append(row.Controls, c)
-		}
-	}
-	if len(row.Controls) == 0 {
+	if !s.Has(name) {
 		s.p.w.t.Fatalf("no row of %s in:\n%s", name, s.Text)
 	}
-	return row
+	s.Controls = slices.DeleteFunc(slices.Clone(s.Controls), func(c Control) bool { return !strings.Contains(c.Beside+" ", " "+name+" ") })
+	return s
 }
 
 var leading = regexp.MustCompile(`^[^\pL]+`)

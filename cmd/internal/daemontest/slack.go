@@ -166,3 +166,11 @@ func (c *slackClient) dismiss(ctx context.Context, s Surface) error {
 	}
 	return c.use(ctx, s, s.Controls[i], false)
 }
+
+func (c *slackClient) stall() (held func() bool, release func()) {
+	before := len(c.Requests())
+	release = c.StallAPI("response_url")
+	return func() bool {
+		return slices.ContainsFunc(c.Requests()[before:], func(r slacktest.Request) bool { return r.Method == "response_url" && r.Status == 0 })
+	}, release
+}

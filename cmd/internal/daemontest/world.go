@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -71,6 +72,7 @@ type World struct {
 	t        testing.TB
 	dir      string
 	health   string // address of the last bot
+	ago      *atomic.Int64
 	people   []*Person
 	channels map[string]*channel
 	serial   int
@@ -90,10 +92,9 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 	if cluster.Scale == 0 {
 		cluster.Scale = 0.01
 	}
-	w := &World{
-		PVE: proxmoxtest.New(cluster), Slack: slacktest.New(slacktest.Options{}), Discord: discordtest.New(discordtest.Options{}),
-		Refresh: time.Second, t: t, dir: t.TempDir(), channels: map[string]*channel{},
-	}
+	w := &World{Refresh: time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}}
+	now := func() time.Time { return time.Now().Add(-time.Duration(w.ago.Load())) }
+	w.PVE, w.Slack, w.Discord = proxmoxtest.New(cluster), slacktest.New(slacktest.Options{Now: now}), discordtest.New(discordtest.Options{Now: now})
 	w.Database = "sqlite:" + filepath.Join(w.dir, "pvechat.db")
 	w.PVE.Token(Token, "pve-secret", map[string][]string{"/": proxmoxtest.Administrator()})
 	w.PVE.AddNode("pve1")
@@ -109,6 +110,10 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 	w.AddChannel(Ops, true)
 	return w
 }
+
+// Ago sets the clocks of both chat platforms back, for messages that are to be
+// old.
+func (w *World) Ago(d time.Duration) { w.ago.Store(int64(d)) }
 
 // AddChannel adds a channel of that name to both platforms, with everybody in
 // it.
@@ -296,6 +301,55 @@ func (w *World) exec(statement string, args ...any) {
 	}
 	if n, err := res.RowsAffected(); err != nil || n == 0 {
 		w.t.Fatalf("%s: %d rows, %v", statement, n, err)
+	}
+}
+
+// Told waits until every job has ended and its outcome was told and marked so.
+func (w *World) Told() {
+	w.t.Helper()
+	w.AwaitNone(`SELECT count(*) FROM jobs WHERE notified_at IS NULL`)
+}
+
+// AwaitNone waits until a query of the bot's database counts nothing.
+func (w *World) AwaitNone(query string) {
+	w.t.Helper()
+	db, ctx := w.DB(), w.Patience()
+	for {
+		left := -1
+		if err := db.QueryRowContext(ctx, query).Scan(&left); err != nil {
+			w.t.Fatalf("%s: still %d: %v", query, left, err)
+		}
+		if left == 0 {
+			return
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// LockJobs keeps the bot from writing what it knows of jobs, until the returned
+// function is called.
+func (w *World) LockJobs() (unlock func()) {
+	w.t.Helper()
+	ctx := w.Patience()
+	conn, err := w.DB().Conn(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	begin, end := "BEGIN; LOCK TABLE jobs IN SHARE MODE", "ROLLBACK"
+	if strings.HasPrefix(w.Database, "sqlite:") {
+		begin = "BEGIN IMMEDIATE"
+	}
+	if _, err := conn.ExecContext(ctx, begin); err != nil {
+		w.t.Fatal(err)
+	}
+	return func() {
+		w.t.Helper()
+		if _, err := conn.ExecContext(ctx, end); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 }
 
