@@ -2,16 +2,12 @@ package main
 
 import (
 	"bytes"
-	"database/sql"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	_ "modernc.org/sqlite"
 )
 
 func pvechat(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -57,45 +53,6 @@ func TestVersionAndManifests(t *testing.T) {
 	code, out, _ := pvechat(t, "manifest", "discord")
 	if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "credentials") {
 		t.Errorf("discord: %d\n%s", code, out)
-	}
-}
-
-func TestADroppedColumnIsNamedAndMended(t *testing.T) {
-	file := write(t, config)
-	if code, out, stderr := pvechat(t, "migrate", "-c", file); code != 0 {
-		t.Fatalf("migrate: %s %s", out, stderr)
-	}
-	db, err := sql.Open("sqlite", filepath.Join(filepath.Dir(file), "pvechat.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	at := time.Now().UnixMicro()
-	if _, err := db.Exec(`INSERT INTO containers (id, cluster, vmid, node, state, trouble, tags, pool, fingerprint, first_seen, seen_at)
-		VALUES ('kept0001', 'home', 101, 'pve1', 'running', '', '', '', '', ?, ?)`, at, at); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec(`ALTER TABLE containers DROP COLUMN hostname`); err != nil {
-		t.Fatal(err)
-	}
-	code, _, stderr := pvechat(t, "run", "-c", file)
-	if code != exitFailed {
-		t.Errorf("run: exit %d, want 1", code)
-	}
-	for _, want := range []string{"containers", "hostname", "pvechat migrate --repair"} {
-		if !strings.Contains(stderr, want) {
-			t.Errorf("run does not name %s:\n%s", want, stderr)
-		}
-	}
-	if code, _, stderr := pvechat(t, "migrate", "--repair", "-c", file); code != 0 {
-		t.Fatalf("repair: %s", stderr)
-	}
-	var n int
-	if err := db.QueryRow(`SELECT count(*) FROM containers WHERE id = 'kept0001' AND hostname IS NULL`).Scan(&n); err != nil || n != 1 {
-		t.Errorf("the row: %d, %v", n, err)
-	}
-	if code, out, _ := pvechat(t, "migrate", "--status", "-c", file); code != 0 || strings.Contains(out, "different") {
-		t.Errorf("status after repair:\n%s", out)
 	}
 }
 

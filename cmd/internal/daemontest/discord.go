@@ -77,7 +77,7 @@ func (c *discordClient) surfaces(p *Person) []Surface {
 			continue
 		}
 		for _, m := range c.Messages(channel, p.ID) {
-			s := Surface{p: p, id: m.ID, in: channel, Private: m.EphemeralFor != "" || channel == c.DM(p.ID), Text: m.Content}
+			s := Surface{p: p, id: m.ID, in: channel, Edited: m.Edited, Private: m.EphemeralFor != "" || channel == c.DM(p.ID), Text: m.Content}
 			var components []discordComponent
 			if len(m.Components) > 0 {
 				if err := json.Unmarshal(m.Components, &components); err != nil {

@@ -130,6 +130,7 @@ type Surface struct {
 	Controls []Control
 	Private  bool // nobody else sees it
 	Window   bool // it is a form or a modal, else a message
+	Edited   int  // how often
 
 	p  *Person
 	id string // of the message, the view or the form

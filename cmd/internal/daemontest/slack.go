@@ -33,7 +33,7 @@ func (c *slackClient) surfaces(p *Person) []Surface {
 			continue
 		}
 		for _, m := range c.Messages(channel, p.ID) {
-			s := Surface{p: p, id: m.TS, in: channel, Private: m.Ephemeral || channel == c.DM(p.ID)}
+			s := Surface{p: p, id: m.TS, in: channel, Edited: m.Edited, Private: m.Ephemeral || channel == c.DM(p.ID)}
 			s.read(m.Blocks)
 			list = append(list, s)
 		}
