@@ -290,3 +290,42 @@ func TestButtonsOfAnOldMessageWork(t *testing.T) {
 		}
 	})
 }
+
+// The end of a task is told when the bot next asks about it, and not later.
+func TestTheEndOfATaskIsToldAtTheNextPoll(t *testing.T) {
+	onBoth(t, func(t *testing.T, on daemontest.Platform) {
+		w := newWorld(t)
+		ana := w.Person(on, "Ana", "operator")
+		w.Run()
+		ana.Command("dashboard")
+		board := ana.Sees("wiki stopped")
+		w.PVE.Hold(true)
+		ana.Command("start wiki")
+		ana.Until("the busy mark", func() bool {
+			now, _ := board.Again()
+			return strings.Contains(now.Text, "wiki starting…")
+		})
+		asked := func(r proxmoxtest.Request) bool {
+			return strings.Contains(r.Path, ":vzstart:102:") && strings.HasSuffix(r.Path, "/status")
+		}
+		if _, err := w.PVE.AwaitRequest(w.Patience(), asked); err != nil {
+			t.Fatal(err)
+		}
+		w.PVE.Hold(false)
+		task := w.Ended("vzstart", 102)
+		ana.Sees("Started wiki")
+		ana.Until("the board", func() bool {
+			now, _ := board.Again()
+			return strings.Contains(now.Text, "wiki running")
+		})
+		polls := 0
+		for _, r := range w.PVE.Requests() {
+			if asked(r) && r.Time.After(task.End) {
+				polls++
+			}
+		}
+		if polls != 1 {
+			t.Errorf("it asked %d times after the end, want once", polls)
+		}
+	})
+}
