@@ -37,6 +37,7 @@ type world struct {
 	chat   *platform
 	serial int
 	stop   func() // ends the jobs
+	h      *handlers.Handlers
 
 	// Of tests that let things go wrong.
 	log  *slog.Logger         // nil: nowhere
@@ -111,6 +112,7 @@ func (w *world) build() {
 		w.tune(&deps)
 	}
 	h = handlers.New(deps)
+	w.h = h
 	w.router, err = handlers.NewRouter(log, rules, w.db, w.inv, w.db, time.Now, h.Routes()...)
 	if err != nil {
 		w.t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/proxmox"
 	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
 )
@@ -177,5 +178,72 @@ func TestARedeliveredActDoesNothing(t *testing.T) {
 	w.settled()
 	if a := w.do("ana", inv); a.Now != nil {
 		t.Errorf("the second delivery was answered:\n%s", text(a.Now))
+	}
+}
+
+func TestForceStopIsOfferedFromTheStartAndAgainAfterItsTime(t *testing.T) {
+	w := newWorld(t)
+	w.pve.Hold(true)
+	first := w.do("ana", chat.Invocation{
+		Kind: chat.Pressed, Action: w.id(104) + ":shutdown", Confirmed: true, Source: chat.Ref{Platform: chat.Slack, Kind: chat.MessageRef, ID: "b"},
+	})
+	says(t, first.Now, "Nothing is forced unless you say so.")
+	atOnce := control(t, first.Now, "Force stop")
+	j, busy := w.jobs.Busy(w.inv.Snapshot().Find("104")[0].ID)
+	if !busy {
+		t.Fatal("it is not busy")
+	}
+	j.CreatedAt = j.CreatedAt.Add(-jobs.ShutdownTimeout)
+	w.h.Waiting(t.Context(), j)
+	waited := w.last()
+	says(t, waited, "have passed; it was asked to end and is still running.")
+	again := control(t, waited, "Force stop")
+	if again == atOnce {
+		t.Error("a token is used twice")
+	}
+	if n := w.tasks(104, "vzstop"); n != 0 {
+		t.Fatalf("%d stops by themselves", n)
+	}
+	w.pve.Hold(false)
+	if a := w.press("ben", again); strings.Contains(text(a.Now), "stopping…") {
+		t.Error("somebody else forced it")
+	}
+	w.press("ana", again)
+	w.settled()
+	if n := w.tasks(104, "vzstop"); n != 1 {
+		t.Errorf("%d stops, want 1", n)
+	}
+	says(t, w.last(), "Stopped (forced) stubborn")
+	if strings.Contains(w.chat.all(), "Could not shut down") {
+		t.Error("the shutdown that gave way was told as failed")
+	}
+}
+
+func TestWhoIsAtItIsShownToEverybody(t *testing.T) {
+	w := newWorld(t)
+	w.pve.Hold(true)
+	w.press("ana", w.id(102)+":start")
+	shown := func(what string, s chat.Surface) {
+		t.Helper()
+		if all := text(s); !strings.Contains(all, "starting…") || !strings.Contains(all, "asked by Ana") {
+			t.Errorf("%s does not say who is at it:\n%s", what, all)
+		}
+	}
+	for range 2 { // and after a restart and a refresh
+		shown("the board", w.typed("vic", "dashboard").Now)
+		shown("an own view", w.typed("vic", "list").Now)
+		shown("the detail", w.typed("vic", "show", "name", "wiki").Now)
+		shown("the home", w.do("vic", chat.Invocation{Kind: chat.Opened, Source: chat.Ref{Platform: chat.Slack, Kind: chat.HomeRef, ID: "vic"}}).Now)
+		w.stop()
+		w.build()
+		w.refresh()
+		if err := w.jobs.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.pve.Hold(false)
+	w.settled()
+	if all := text(w.typed("vic", "dashboard").Now); strings.Contains(all, "starting…") || !strings.Contains(all, "wiki running") {
+		t.Errorf("it does not end:\n%s", all)
 	}
 }
