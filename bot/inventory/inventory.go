@@ -78,7 +78,7 @@ func New(cfg Config) *Inventory {
 			nodes:   map[string]*Node{},
 		}
 	}
-	inv.publish(true)
+	inv.publish(moved)
 	return inv
 }
 
@@ -126,7 +126,7 @@ func (inv *Inventory) Load(ctx context.Context) error {
 	}
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	inv.publish(true)
+	inv.publish(moved)
 	return nil
 }
 
@@ -186,7 +186,7 @@ func (inv *Inventory) fail(cs *clusterState, err error, rep *Report) {
 		rep.Looks = true
 	}
 	cs.Err = err
-	inv.publish(rep.Looks)
+	inv.publish(same)
 }
 
 // take compares an answer with what is known, and replaces it.
@@ -201,7 +201,10 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 
 	rep.First = cs.At.IsZero()
 	rep.Healed = cs.Err != nil
-	moved := rep.First || rep.Healed // containers came, went, or changed state or name
+	what := same
+	if rep.First || rep.Healed {
+		what = moved
+	}
 	online := cs.takeNodes(res.Nodes, now, rep)
 	cs.Storages = res.Storages
 
@@ -225,17 +228,22 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 		}
 		after := build(cs.Name, before, row, online[row.Node], now)
 		cs.byVMID[row.VMID] = after
+		what = max(what, measured)
 		if before == nil || visible(before, after) {
 			rep.Looks = true
 		}
 		if before == nil || before.Record != after.Record {
 			save = append(save, after.Record)
-			moved = true
 			rep.Changes = append(rep.Changes, Change{cs.Name, before, after})
 		}
 	}
+	if len(answered) < len(cs.byVMID) {
+		what = max(what, measured) // that they were missed is noted
+	}
 	save = append(save, cs.dropMissing(answered, res, online, doubts, now, rep)...)
-	moved = moved || len(rep.Changes) > 0
+	if len(rep.Changes) > 0 {
+		what = moved
+	}
 
 	cs.At, cs.Err = now, nil
 	cs.Skew = res.At.Sub(now)
@@ -245,7 +253,7 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 	if rep.Looks {
 		cs.Changed = now
 	}
-	inv.publish(moved)
+	inv.publish(what)
 	if rep.Claimed && len(save) > 0 {
 		return inv.cfg.Store.Save(ctx, save)
 	}
@@ -362,10 +370,18 @@ func visible(a, b *Container) bool {
 		a.Lock != b.Lock || a.Trouble != b.Trouble || a.Template != b.Template || a.Tags != b.Tags || a.BootedAt != b.BootedAt
 }
 
-// publish makes what is known the snapshot. Only where containers moved are
-// the lists sorted again; otherwise their order stands and only the containers
-// are exchanged.
-func (inv *Inventory) publish(moved bool) {
+// difference is what has become of the containers since the last snapshot.
+type difference uint8
+
+const (
+	same     difference = iota // not one was exchanged
+	measured                   // some were, by ones of the same name, number and state
+	moved                      // some came, went, or changed one of these
+)
+
+// publish makes what is known the snapshot. It shares with the one before what
+// the difference leaves alone: the order of the lists, or the containers too.
+func (inv *Inventory) publish(what difference) {
 	old := inv.snap.Load()
 	s := &Snapshot{Clusters: make([]Cluster, 0, len(inv.cfg.Sources))}
 	n := 0
@@ -374,6 +390,11 @@ func (inv *Inventory) publish(moved bool) {
 		s.Clusters = append(s.Clusters, cs.Cluster)
 		n += len(cs.byVMID)
 	}
+	if what == same {
+		s.byID, s.byState, s.typed, s.names = old.byID, old.byState, old.typed, old.names
+		inv.snap.Store(s)
+		return
+	}
 	s.byID = make(map[ID]*Container, n)
 	s.byState = make(map[State][]*Container, len(States))
 	for _, src := range inv.cfg.Sources {
@@ -381,22 +402,37 @@ func (inv *Inventory) publish(moved bool) {
 			s.byID[c.ID] = c
 		}
 	}
-	if old == nil || moved {
-		s.typed = &index{}
-		for _, c := range s.byID {
-			s.byState[c.State] = append(s.byState[c.State], c)
-		}
-		for _, list := range s.byState {
-			slices.SortFunc(list, order)
-		}
-	} else {
-		s.typed = old.typed
+	if what == measured {
+		s.typed, s.names = old.typed, old.names
 		for st, list := range old.byState {
 			next := make([]*Container, len(list))
 			for i, c := range list {
 				next[i] = s.byID[c.ID]
 			}
 			s.byState[st] = next
+		}
+	} else {
+		s.typed = &index{}
+		all := make([]*Container, 0, n)
+		if old != nil {
+			for _, id := range old.names { // mostly the right order still, and that sorts quickly
+				if c, ok := s.byID[id]; ok {
+					all = append(all, c)
+				}
+			}
+		}
+		if len(all) < n {
+			for id, c := range s.byID {
+				if old == nil || old.byID[id] == nil {
+					all = append(all, c)
+				}
+			}
+		}
+		slices.SortFunc(all, order)
+		s.names = make([]ID, len(all))
+		for i, c := range all {
+			s.names[i] = c.ID
+			s.byState[c.State] = append(s.byState[c.State], c)
 		}
 	}
 	inv.snap.Store(s)
@@ -432,7 +468,7 @@ func (inv *Inventory) Amend(ctx context.Context, id ID, change func(*Record)) (*
 	} else {
 		delete(cs.byVMID, next.VMID)
 	}
-	inv.publish(true)
+	inv.publish(moved)
 	inv.mu.Unlock()
 	if err := inv.cfg.Store.Save(ctx, []Record{next.Record}); err != nil {
 		return &next, err
@@ -472,7 +508,7 @@ func (inv *Inventory) Observe(ctx context.Context, id ID, live proxmox.Container
 	cs.byVMID[c.VMID] = next
 	cs.Changed = now
 	changed := next.Record != c.Record
-	inv.publish(true)
+	inv.publish(moved)
 	inv.mu.Unlock()
 	if changed {
 		return inv.cfg.Store.Save(ctx, []Record{next.Record})

@@ -205,3 +205,19 @@ func TestWhatIsTypedFindsTheContainersThatItNames(t *testing.T) {
 		t.Error("it is found by its old name")
 	}
 }
+
+// After the body is decoded, a container that reads as it did costs nothing.
+func TestAnUnchangedContainerAllocatesNothing(t *testing.T) {
+	perTick := func(n int) float64 {
+		var rows []proxmox.Container
+		for i := range n {
+			rows = append(rows, row(100+i, "ct", "running"))
+		}
+		inv, _ := newInventory(t, rows...)
+		return testing.AllocsPerRun(20, func() { refresh(t, inv) })
+	}
+	few, many := perTick(100), perTick(5000)
+	if each := (many - few) / 4900; each > 0.01 {
+		t.Errorf("%.2f allocations for each: %.0f with 100, %.0f with 5000", each, few, many)
+	}
+}

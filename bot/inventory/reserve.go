@@ -32,7 +32,7 @@ func (inv *Inventory) Reserve(ctx context.Context, cluster, node string, vmid in
 	}
 	cs.byVMID[vmid] = c
 	cs.Changed = now
-	inv.publish(true)
+	inv.publish(moved)
 	inv.mu.Unlock()
 	if err := inv.cfg.Store.Save(ctx, []Record{c.Record}); err != nil {
 		_, _ = inv.Release(ctx, c.ID)
@@ -61,7 +61,7 @@ func (inv *Inventory) Renumber(ctx context.Context, id ID, vmid int) error {
 	next.VMID, next.State, next.SeenAt = vmid, Creating, inv.cfg.Now()
 	delete(cs.byVMID, c.VMID)
 	cs.byVMID[vmid] = next
-	inv.publish(true)
+	inv.publish(moved)
 	inv.mu.Unlock()
 	return inv.cfg.Store.Save(ctx, []Record{next.Record})
 }

@@ -19,6 +19,7 @@ type Snapshot struct {
 	byState  map[State][]*Container
 	byID     map[ID]*Container
 	typed    *index
+	names    []ID // all, by name
 }
 
 // index finds containers by what a person types. Snapshots in which nobody has

@@ -254,11 +254,35 @@ func (l *Live) edit(ctx context.Context, p *platform) {
 		}
 		return
 	}
+	drawn := map[drawing]drawnAt{}
 	for _, e := range l.turns(p, boards) {
-		if ctx.Err() == nil {
-			l.board(ctx, p, e)
+		if ctx.Err() != nil {
+			return
 		}
+		as := drawing{e.Filter, e.ChangedAt, e.confirm}
+		d, ok := drawn[as]
+		if now := l.cfg.Now(); !ok || now.Sub(d.at) > drawnFor {
+			d = drawnAt{l.cfg.View(e.Filter, p.Space(), e.ChangedAt, e.confirm), now}
+			drawn[as] = d
+		}
+		l.board(ctx, p, e, d.Message)
 	}
+}
+
+// drawing is what a board's message depends on; boards that share it are drawn
+// once.
+type drawing struct {
+	filter             string
+	changed, confirmed time.Time
+}
+
+// drawnFor is how long a drawing stands for the newest state: edits may have to
+// wait for the platform's pace.
+const drawnFor = time.Second
+
+type drawnAt struct {
+	chat.Message
+	at time.Time
 }
 
 // edit is a board that is due.
@@ -274,6 +298,7 @@ type edit struct {
 func (l *Live) turns(p *platform, boards []Board) []edit {
 	var list []edit
 	seen := map[string]string{} // looks by filter
+	now := l.cfg.Now()
 	for _, b := range boards {
 		if b.Platform != p.Name() {
 			continue
@@ -283,7 +308,6 @@ func (l *Live) turns(p *platform, boards []Board) []edit {
 			look = l.look(p, b.Filter)
 			seen[b.Filter] = look
 		}
-		now := l.cfg.Now()
 		e := edit{Board: b, was: b}
 		e.EditedAt = now
 		switch {
@@ -308,9 +332,8 @@ func (l *Live) turns(p *platform, boards []Board) []edit {
 	return list
 }
 
-func (l *Live) board(ctx context.Context, p *platform, e edit) {
+func (l *Live) board(ctx context.Context, p *platform, e edit, m chat.Message) {
 	ref := e.ref()
-	m := l.cfg.View(e.Filter, p.Space(), e.ChangedAt, e.confirm)
 	updating, cancel := context.WithTimeout(ctx, editWithin)
 	defer cancel()
 	if !e.news {
