@@ -306,10 +306,15 @@ func (a *Alerts) platforms(ctx context.Context) {
 	}
 }
 
+// booting is how long a container that was started has until its services are
+// missed; a later look still tells of those that went down within the hour.
+const booting = 2 * time.Minute
+
 // Scanned tells of a container that shows another host key than the one that is
 // trusted, and of services that went down. services.Config.Scanned calls it, in
 // the process that looked.
-func (a *Alerts) Scanned(ctx context.Context, c *inventory.Container, before, after *services.Report) {
+func (a *Alerts) Scanned(ctx context.Context, c *inventory.Container, _, after *services.Report) {
+	now := a.cfg.Now()
 	a.now(ctx, func(ctx context.Context) {
 		switch after.Problem {
 		case guest.HostKeyChanged:
@@ -327,12 +332,12 @@ func (a *Alerts) Scanned(ctx context.Context, c *inventory.Container, before, af
 				continue
 			}
 			down = append(down, s)
-			fell = fell || before.Up(s.Key())
+			fell = fell || !s.Since.IsZero() && now.Sub(s.Since) < time.Hour
 		}
 		switch {
 		case len(down) == 0:
 			a.clear(ctx, string(Services)+":"+string(c.ID), "")
-		case fell && !a.quiet(c):
+		case fell && !a.quiet(c) && now.Sub(c.BootedAt) > booting:
 			d := Details{Alert: view.ServicesDown(c, down), Tags: c.TagList()}
 			a.raise(ctx, Services, string(c.ID), c.Cluster, d, func(i *Incident) { i.Alert.Title, i.Alert.Body = d.Alert.Title, d.Alert.Body })
 		}

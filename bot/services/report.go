@@ -50,11 +50,6 @@ func (s Service) Inside() bool {
 // Known reports whether a scan has succeeded.
 func (r *Report) Known() bool { return r != nil && !r.CheckedAt.IsZero() }
 
-// Up reports whether a service was up.
-func (r *Report) Up(key string) bool {
-	return r != nil && slices.ContainsFunc(r.Services, func(s Service) bool { return s.Key() == key && s.Up() })
-}
-
 // Count counts the services that are neither the operating system's nor helpers
 // inside, and those of them that are up. Before the first good scan there are
 // none.

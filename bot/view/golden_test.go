@@ -320,7 +320,6 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		}}}, view.RevealNotes{Hides: true}, now)),
 		"credentials-entered": view.Revealed(jelly, []view.Credentials{{Service: "router", Entered: true, Values: []view.Credential{{Key: "PIN", Value: chat.NewSecret("0042")}}}},
 			view.RevealNotes{Hides: true, Keeps: true, Locked: true}, now),
-		"credentials-keep":   view.KeepForm(jelly),
 		"credentials-kept":   view.Kept(jelly, "router", "PIN", false),
 		"credentials-hidden": view.Hidden(jelly),
 		"denied":             view.Denied(ana, access.Viewer, access.Operator, "p4w8c2"),

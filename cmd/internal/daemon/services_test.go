@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -26,7 +27,7 @@ func newLAN(t *testing.T) lan {
 	w.Guests = &guesttest.Server{Errorf: t.Errorf}
 	t.Cleanup(func() { _ = w.Guests.Close() })
 	// Its address is leased: the configuration says DHCP, and Proxmox finds it.
-	w.PVE.AddContainer(proxmoxtest.Container{VMID: 101, Node: "pve1", Name: "web", Running: true, Addr: "10.0.0.101/24"})
+	w.PVE.AddContainer(proxmoxtest.Container{VMID: 101, Node: "pve1", Name: "web", Running: true, Uptime: time.Hour, Addr: "10.0.0.101/24"})
 	return lan{w, netip.MustParseAddr("10.0.0.101")}
 }
 
