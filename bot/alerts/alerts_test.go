@@ -246,6 +246,7 @@ func TestEachKindIsRaisedOnceAndClearedOnce(t *testing.T) {
 	}
 	scan := func(w *world, s services.Service) {
 		c, _ := w.inv.Snapshot().ByID(w.id("web"))
+		s.Since = w.now
 		w.alerts.Scanned(w.t.Context(), c, &services.Report{Services: []services.Service{up}}, &services.Report{Services: []services.Service{s}})
 	}
 	for name, c := range map[string]struct {
@@ -577,4 +578,31 @@ func TestAContainerThatIsRemovedIsNotDownForEver(t *testing.T) {
 		t.Errorf("open: %+v %v", open, err)
 	}
 	w.first("It was removed.")
+}
+
+func TestServicesAreNotMissedWhileAContainerBoots(t *testing.T) {
+	w := newWorld(t, nil, row(101, "web"))
+	scan := func(since time.Time) {
+		c, _ := w.inv.Snapshot().ByID(w.id("web"))
+		down := services.Service{Service: guest.Service{Kind: guest.Systemd, Unit: "nginx.service", Name: "nginx", State: guest.ServiceStopped}, Since: since}
+		w.alerts.Scanned(t.Context(), c, nil, &services.Report{Services: []services.Service{down}})
+		w.alerts.Pass(t.Context())
+	}
+	w.set(101, func(c *proxmox.Container) { c.Uptime = 20 })
+	w.tick()
+	began := w.now
+	scan(began)
+	w.quiet("20 s after its start")
+
+	// It is still down five minutes later.
+	w.set(101, func(c *proxmox.Container) { c.Uptime = 20 + 10*30 })
+	w.ticks(10)
+	scan(began)
+	w.posted(1, "1 service down in web")
+
+	// What was down before anybody looked is no news, nor is what fell long ago.
+	w = newWorld(t, nil, row(101, "web"))
+	scan(time.Time{})
+	scan(w.now.Add(-2 * time.Hour))
+	w.quiet("of what is old")
 }
