@@ -1,6 +1,7 @@
 package bot_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -350,4 +352,56 @@ func BenchmarkRoute(b *testing.B) {
 			b.Fatal("no answer")
 		}
 	}
+}
+
+// starts answers starts of a fleet, each of another container, whatever name is
+// typed.
+func starts(b *testing.B, n int) chat.Handler {
+	body := bytes.ReplaceAll(fleet(n, 0, 0), []byte(`"status":"running"`), []byte(`"status":"stopped"`))
+	db := storagetest.Open(b)
+	log := slog.New(slog.DiscardHandler)
+	inv := inventory.New(inventory.Config{Sources: []inventory.Source{cluster(b, body)}, Store: db, Every: 30 * time.Second})
+	if _, err := inv.Refresh(context.Background(), "home"); err != nil {
+		b.Fatal(err)
+	}
+	rules, err := access.NewRules([]access.Rule{{Role: access.Operator, Users: []string{"slack:" + slackUser, "discord:" + discordUser}}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	runner := jobs.New(jobs.Config{Store: db, Events: db, Inventory: inv, Holder: "bench", Now: time.Now, Log: log}) // its jobs end at once: it has no cluster
+	h := handlers.New(handlers.Deps{
+		Log: log, Policy: rules, Inventory: inv, Jobs: runner, Live: live.New(live.Config{}), Events: db, Confirmations: db,
+		Every: 30 * time.Second, Now: time.Now,
+	})
+	router, err := handlers.NewRouter(log, rules, db, inv, db, time.Now, h.Routes()...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = runner.Run(ctx)
+	}()
+	b.Cleanup(func() { cancel(); <-ended })
+	stopped := inv.Snapshot().In(inventory.Stopped)
+	if len(stopped) == 0 {
+		b.Fatal("nothing to start")
+	}
+	return &eachOther{Handler: router, containers: stopped}
+}
+
+// eachOther makes of every command a new one, for another container.
+type eachOther struct {
+	chat.Handler
+	containers []*inventory.Container
+	n          atomic.Int64
+}
+
+func (e *eachOther) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
+	n := int(e.n.Add(1))
+	c := e.containers[n%len(e.containers)]
+	inv.ID = strconv.Itoa(n) // a new workspace counts from one again
+	inv.Options = map[string]string{"name": strconv.Itoa(c.VMID)}
+	return e.Handler.Handle(ctx, inv)
 }

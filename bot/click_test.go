@@ -26,11 +26,18 @@ const (
 
 // empty is the handler that a click is compared with: it answers at once with
 // one line, the least that a person can see.
-type empty struct{ chat.Handler }
-
-func (empty) Handle(context.Context, chat.Invocation) chat.Answer {
-	return chat.Answer{Now: chat.Panel{ID: "board", Title: "Containers", Blocks: []chat.Block{chat.Para{Text: chat.Texts("nothing")}}}}
+type empty struct {
+	chat.Handler
+	shows chat.Surface
 }
+
+func (e empty) Handle(context.Context, chat.Invocation) chat.Answer { return chat.Answer{Now: e.shows} }
+
+var (
+	nothing      = []chat.Block{chat.Para{Text: chat.Texts("nothing")}}
+	emptyPanel   = chat.Panel{ID: "board", Title: "Containers", Blocks: nothing}
+	emptyMessage = chat.Message{Summary: "nothing", Blocks: nothing}
+)
 
 // settled tells when an answer has been shown, and leaves out what would follow
 // it, so that the next click does not meet what is left of this one.
@@ -61,17 +68,29 @@ const burst = 30
 // router and the views, beside the same adapter with an empty handler. The
 // times are medians of clicks that take turns.
 func BenchmarkClick(b *testing.B) {
-	full := reads(b, 10000)
-	for _, c := range []struct {
-		name    string
-		connect func(*testing.B, chat.Handler, string) line
-		command string
-	}{
+	benchmarkClicks(b, reads(b, 10000), emptyPanel, []click{
 		{"slack/show", onSlack, "show ct-00042"},
 		{"slack/list", onSlack, "list"},
 		{"discord/show", onDiscord, "show ct-00042"},
 		{"discord/list", onDiscord, "list"},
-	} {
+	})
+}
+
+// BenchmarkBusyMark is a start from the envelope to the message that says so:
+// the row of the job and the audit are written first. Each click is for another
+// container.
+func BenchmarkBusyMark(b *testing.B) {
+	benchmarkClicks(b, starts(b, 10000), emptyMessage, []click{{"slack", onSlack, "start ct-00042"}, {"discord", onDiscord, "start ct-00042"}})
+}
+
+type click struct {
+	name    string
+	connect func(*testing.B, chat.Handler, string) line
+	command string
+}
+
+func benchmarkClicks(b *testing.B, full chat.Handler, least chat.Surface, clicks []click) {
+	for _, c := range clicks {
 		b.Run(c.name, func(b *testing.B) {
 			var mine, floor []time.Duration
 			var ours, bare line
@@ -84,7 +103,7 @@ func BenchmarkClick(b *testing.B) {
 					}
 					// A dispatcher of its own: what a new workspace sends
 					// looks to an old one like a second delivery.
-					ours, bare = c.connect(b, bot.NewDispatcher(full, bot.NewMetrics()), c.command), c.connect(b, empty{full}, c.command)
+					ours, bare = c.connect(b, bot.NewDispatcher(full, bot.NewMetrics()), c.command), c.connect(b, empty{full, least}, c.command)
 					b.StartTimer()
 				}
 				mine = append(mine, ours.click(b))
@@ -130,17 +149,17 @@ func (l line) click(b *testing.B) time.Duration {
 
 // wire is a transport that tells when an answer has been written.
 type wire struct {
-	answer string // part of an answer's path
-	next   *http.Transport
-	wrote  chan time.Time
+	answers []string // parts of an answer's path
+	next    *http.Transport
+	wrote   chan time.Time
 }
 
-func newWire(answer string) *wire {
-	return &wire{answer: answer, next: &http.Transport{}, wrote: make(chan time.Time, 1)}
+func newWire(answers ...string) *wire {
+	return &wire{answers: answers, next: &http.Transport{}, wrote: make(chan time.Time, 1)}
 }
 
 func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
-	if strings.Contains(req.URL.Path, w.answer) {
+	if slices.ContainsFunc(w.answers, func(part string) bool { return strings.Contains(req.URL.Path, part) }) {
 		req = req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{
 			WroteRequest: func(httptrace.WroteRequestInfo) { w.wrote <- time.Now() },
 		}))
@@ -175,7 +194,7 @@ func onSlack(b *testing.B, h chat.Handler, command string) line {
 	if err := sim.Start(); err != nil {
 		b.Fatal(err)
 	}
-	w := newWire("/views.open")
+	w := newWire("/views.open", "/commands/")
 	a, err := slack.New(slack.Config{BotToken: "xoxb-test", AppToken: "xapp-test", APIURL: sim.APIURL(), Connections: 1, HTTPClient: &http.Client{Transport: w}})
 	if err != nil {
 		b.Fatal(err)
