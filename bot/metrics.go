@@ -1,52 +1,79 @@
 package bot
 
 import (
+	"context"
+	"errors"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/proxmox"
 )
 
-// Metrics are what /metrics shows. No label holds a container's name.
+// Metrics are what /metrics shows. No label holds the name of a container or
+// of a person.
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	clicks  *prometheus.CounterVec
-	latency *prometheus.HistogramVec
-	ticks   *prometheus.CounterVec
-	age     *prometheus.GaugeVec
-	calls   *prometheus.CounterVec
+	clicks     *prometheus.CounterVec
+	latency    *prometheus.HistogramVec
+	ticks      *prometheus.CounterVec
+	age        *prometheus.GaugeVec
+	calls      *prometheus.CounterVec
+	took       *prometheus.HistogramVec
+	chats      *prometheus.CounterVec
+	skipped    *prometheus.CounterVec
+	connected  *prometheus.GaugeVec
+	reconnects *prometheus.CounterVec
+	jobs       *prometheus.CounterVec
+	open       *prometheus.GaugeVec
+	containers *prometheus.GaugeVec
+
+	mu   sync.Mutex
+	seen map[chat.PlatformName]time.Time // since when it was connected, the last time that it was
 }
 
 // NewMetrics registers them in a registry of their own.
 func NewMetrics() *Metrics {
-	m := &Metrics{
-		Registry: prometheus.NewRegistry(),
-		clicks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pvechat_invocations_total", Help: "What people did, by platform and what became of it.",
-		}, []string{"platform", "result"}),
-		latency: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "pvechat_answer_seconds", Help: "From an invocation to its answer.", Buckets: prometheus.ExponentialBuckets(0.0005, 4, 8),
-		}, []string{"platform"}),
-		ticks: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pvechat_refreshes_total", Help: "Refreshes of a cluster, by outcome.",
-		}, []string{"cluster", "result"}),
-		age: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "pvechat_last_answer_timestamp_seconds", Help: "When a cluster last answered.",
-		}, []string{"cluster"}),
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "pvechat_proxmox_requests_total", Help: "Requests to Proxmox, by endpoint and status; 0 is no answer.",
-		}, []string{"cluster", "method", "endpoint", "status"}),
+	m := &Metrics{Registry: prometheus.NewRegistry(), seen: map[chat.PlatformName]time.Time{}}
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pvechat_" + name, Help: help}, labels)
+		m.Registry.MustRegister(c)
+		return c
 	}
-	m.Registry.MustRegister(m.clicks, m.latency, m.ticks, m.age, m.calls)
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "pvechat_" + name, Help: help}, labels)
+		m.Registry.MustRegister(g)
+		return g
+	}
+	histogram := func(name, help string, labels ...string) *prometheus.HistogramVec {
+		h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "pvechat_" + name, Help: help, Buckets: prometheus.ExponentialBuckets(0.0005, 4, 9)}, labels)
+		m.Registry.MustRegister(h)
+		return h
+	}
+	m.clicks = counter("invocations_total", "What people did, by what became of it: answered, busy, repeat.", "platform", "result")
+	m.latency = histogram("answer_seconds", "From an invocation to its answer.", "platform")
+	m.ticks = counter("refreshes_total", "Refreshes of a cluster, by outcome.", "cluster", "result")
+	m.age = gauge("last_answer_timestamp_seconds", "When a cluster last answered; what is shown of it is as old.", "cluster")
+	m.calls = counter("proxmox_requests_total", "Requests to Proxmox, by endpoint and status; 0 is no answer.", "cluster", "method", "endpoint", "status")
+	m.took = histogram("proxmox_request_seconds", "How long Proxmox took to answer, or not to.", "cluster")
+	m.chats = counter("chat_requests_total", "Messages posted, edited and deleted, by outcome: sent, limited, gone, forbidden, failed.", "platform", "what", "result")
+	m.skipped = counter("edits_skipped_total", "Edits of boards that were not made because nothing had changed.", "platform")
+	m.connected = gauge("connected", "1 while a platform is connected.", "platform")
+	m.reconnects = counter("reconnects_total", "How often a platform came back after it was lost.", "platform")
+	m.jobs = counter("jobs_total", "Actions that ended, by how.", "action", "state")
+	m.open = gauge("jobs_open", "Actions under way, by state.", "state")
+	m.containers = gauge("containers", "Containers, by state.", "state")
 	return m
 }
 
 // Call counts a request to Proxmox; it is for proxmox.Config.Observe.
 func (m *Metrics) Call(cluster string, c proxmox.Call) {
 	m.calls.WithLabelValues(cluster, c.Method, c.Endpoint, strconv.Itoa(c.Status)).Inc()
+	m.took.WithLabelValues(cluster).Observe(c.Duration.Seconds())
 }
 
 // Refreshed counts a refresh of a cluster.
@@ -57,4 +84,81 @@ func (m *Metrics) Refreshed(cluster string, at time.Time, err error) {
 	}
 	m.ticks.WithLabelValues(cluster, "ok").Inc()
 	m.age.WithLabelValues(cluster).Set(float64(at.Unix()))
+}
+
+// Skipped counts an edit that was not needed.
+func (m *Metrics) Skipped(p chat.PlatformName) { m.skipped.WithLabelValues(string(p)).Inc() }
+
+// JobEnded counts an action.
+func (m *Metrics) JobEnded(action, state string) { m.jobs.WithLabelValues(action, state).Inc() }
+
+// States sets how many jobs and containers there are in each state.
+func (m *Metrics) States(jobs, containers map[string]int) {
+	for gauge, now := range map[*prometheus.GaugeVec]map[string]int{m.open: jobs, m.containers: containers} {
+		for state, n := range now {
+			gauge.WithLabelValues(state).Set(float64(n))
+		}
+	}
+}
+
+// Connected looks at how a platform is connected; call it at every tick. What
+// went and came in between is counted too.
+func (m *Metrics) Connected(p chat.PlatformName, h chat.Health) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	up := 0.0
+	if h.OK {
+		up = 1
+	}
+	m.connected.WithLabelValues(string(p)).Set(up)
+	again := m.reconnects.WithLabelValues(string(p)) // there from the start, at 0
+	if !h.OK {
+		return
+	}
+	if since, known := m.seen[p]; known && !since.Equal(h.Since) {
+		again.Inc()
+	}
+	m.seen[p] = h.Since
+}
+
+// Watch counts what is sent to a platform.
+func (m *Metrics) Watch(p chat.Platform) chat.Platform { return watched{p, m} }
+
+type watched struct {
+	chat.Platform
+	m *Metrics
+}
+
+func (w watched) Post(ctx context.Context, to chat.Target, msg chat.Message) (chat.Ref, error) {
+	ref, err := w.Platform.Post(ctx, to, msg)
+	w.count("post", err)
+	return ref, err
+}
+
+func (w watched) Update(ctx context.Context, at chat.Ref, s chat.Surface) error {
+	err := w.Platform.Update(ctx, at, s)
+	w.count("edit", err)
+	return err
+}
+
+func (w watched) Delete(ctx context.Context, at chat.Ref) error {
+	err := w.Platform.Delete(ctx, at)
+	w.count("delete", err)
+	return err
+}
+
+func (w watched) count(what string, err error) {
+	result := "failed"
+	var limited *chat.RateLimitedError
+	switch {
+	case err == nil:
+		result = "sent"
+	case errors.As(err, &limited):
+		result = "limited"
+	case errors.Is(err, chat.ErrGone):
+		result = "gone"
+	case errors.Is(err, chat.ErrForbidden):
+		result = "forbidden"
+	}
+	w.m.chats.WithLabelValues(string(w.Name()), what, result).Inc()
 }

@@ -299,12 +299,20 @@ func (a *Alerts) JobEnded(ctx context.Context, j jobs.Job) {
 		case jobs.Failed, jobs.Lost:
 			a.jobFailed(ctx, j)
 		case jobs.Succeeded, jobs.Warned:
-			if j.Action == jobs.Start || j.Action == jobs.Restart {
-				a.starters[j.Container] = starter{j.Person.Name, a.cfg.Now()}
-			}
 			a.jobDone(ctx, func(m Member) bool { return m.ID == j.Container && m.Action == string(j.Action) })
 		}
 	})
+}
+
+// Acted notes who starts a container, at the beginning of it: it may run before
+// its job has ended.
+func (a *Alerts) Acted(id inventory.ID) {
+	j, busy := a.cfg.Busy(id)
+	if !busy || j.Action != jobs.Start && j.Action != jobs.Restart {
+		return
+	}
+	at := a.cfg.Now()
+	a.later(func(context.Context) { a.starters[id] = starter{j.Person.Name, at} })
 }
 
 func (a *Alerts) jobFailed(ctx context.Context, j jobs.Job) {

@@ -562,7 +562,9 @@ func TestWhoStartedItIsSaid(t *testing.T) {
 	w.set(101, stopped)
 	w.tick()
 	w.now = w.now.Add(time.Second)
-	w.alerts.JobEnded(t.Context(), jobs.Job{Container: w.id("web"), Cluster: "home", Action: jobs.Start, State: jobs.Succeeded, Person: chat.Person{Name: "Ben"}})
+	w.busy[w.id("web")] = jobs.Job{Container: w.id("web"), Action: jobs.Start, Person: chat.Person{Name: "Ben"}}
+	w.alerts.Acted(w.id("web"))
+	clear(w.busy)
 	w.set(101, running)
 	w.tick()
 	w.first("Started by Ben.")

@@ -44,6 +44,9 @@ type Config struct {
 	View      View
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	// Skipped, if set, is told of an edit that was not needed.
+	Skipped func(chat.PlatformName)
 }
 
 // Live edits boards and panels. Its methods are safe for concurrent use.
@@ -316,6 +319,9 @@ func (l *Live) turns(p *platform, boards []Board) []edit {
 		case now.Sub(b.EditedAt) >= confirmEvery:
 			e.confirm = now
 		default:
+			if l.cfg.Skipped != nil {
+				l.cfg.Skipped(p.Name())
+			}
 			continue
 		}
 		list = append(list, e)

@@ -183,32 +183,41 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	tables := &drift{db: db, log: d.log}
 	var h *handlers.Handlers
 	var keep *live.Live
+	var alarm *alerts.Alerts
 	runner := jobs.New(jobs.Config{
 		Clusters: parts.jobs, TokenUser: parts.users, Store: db, Events: db, Inventory: inv, Holder: holder(), Now: time.Now, Log: d.log,
-		Changed: func(inventory.ID) { keep.Touch() },
+		Changed: func(id inventory.ID) { keep.Touch(); alarm.Acted(id) },
 		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
 		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
 	})
-	alarm := alerts.New(alerts.Config{
-		Platforms: d.platforms, Channels: map[chat.PlatformName]string{chat.Slack: d.cfg.Channels.Ops.Slack, chat.Discord: d.cfg.Channels.Ops.Discord},
+	watched := make([]chat.Platform, len(d.platforms))
+	for i, p := range d.platforms {
+		watched[i] = d.metrics.Watch(p)
+	}
+	alarm = alerts.New(alerts.Config{
+		Platforms: watched, Channels: map[chat.PlatformName]string{chat.Slack: d.cfg.Channels.Ops.Slack, chat.Discord: d.cfg.Channels.Ops.Discord},
 		Routes: d.cfg.Alerts.routes(), Limits: d.cfg.Alerts.limits(),
 		Store: db, Clusters: parts.tasks, Busy: runner.Busy, Fleet: inv.Snapshot, Now: time.Now, Log: d.log,
 	})
 	inside := services.New(services.Config{
 		Guests: looked, Fleet: inv.Snapshot, Store: db, Every: d.cfg.Services(), Now: time.Now, Log: d.log,
 		Target:  func(ctx context.Context, c *inventory.Container) guest.Target { return h.Target(ctx, c) },
-		Changed: func(inventory.ID) { keep.Touch() },
+		Changed: func(id inventory.ID) { keep.Touch(); alarm.Acted(id) },
 		Scanned: alarm.Scanned,
 	})
 	keep = live.New(live.Config{
-		Platforms: d.platforms, Store: db, Now: time.Now, Log: d.log,
+		Platforms: watched, Store: db, Now: time.Now, Log: d.log, Skipped: d.metrics.Skipped,
 		View: func(filter string, space chat.Space, changed, confirmed time.Time) chat.Message {
 			return h.SharedBoard(filter, space, changed, confirmed)
 		},
 	})
 	h = handlers.New(handlers.Deps{
 		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Vault: seal.NewVault(keys, db), Jobs: runner, Live: keep, Events: db, History: history,
-		Confirmations: db, Repeats: db, Every: d.cfg.Every(), Now: time.Now, Platforms: d.platforms, Ops: alarm.JobEnded, Alerts: alarm, Audit: db, Drift: tables.how,
+		Confirmations: db, Repeats: db, Every: d.cfg.Every(), Now: time.Now, Platforms: watched, Ops: func(ctx context.Context, j jobs.Job) {
+			d.metrics.JobEnded(string(j.Action), string(j.State))
+			alarm.JobEnded(ctx, j)
+		},
+		Alerts: alarm, Audit: db, Drift: tables.how,
 	})
 	h.CredentialFiles = func(c *inventory.Container) []guest.CredentialFile {
 		return d.cfg.CredentialFiles(handlers.TargetOf(c))
@@ -218,6 +227,19 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 		return bot.Bot{}, err
 	}
 
+	counted := func() {
+		states, open := map[string]int{}, map[string]int{string(jobs.Submitting): 0, string(jobs.Running): 0}
+		for _, st := range inventory.States {
+			states[string(st)] = inv.Snapshot().Count(st)
+		}
+		for _, j := range runner.All() {
+			open[string(j.State)]++
+		}
+		d.metrics.States(open, states)
+		for _, p := range d.platforms {
+			d.metrics.Connected(p.Name(), p.Health())
+		}
+	}
 	var ours atomic.Bool // the boards, in this period
 	ours.Store(true)
 	refresh := bot.Refresh{
@@ -244,6 +266,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 			if err := runner.Sync(ctx); err != nil && ctx.Err() == nil {
 				d.log.ErrorContext(ctx, "read the open jobs", "err", err)
 			}
+			counted()
 			if ours.Load() {
 				keep.Tick()
 			} else {
