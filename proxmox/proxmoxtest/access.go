@@ -65,7 +65,7 @@ func (s *Server) authenticate(header http.Header) (caller, error) {
 	}
 	found := apiTokenHeader.FindStringSubmatch(header.Get("Authorization"))
 	if found == nil || found[1] == "" {
-		return caller{}, errors.New("No ticket") //nolint:staticcheck // Proxmox' own words
+		return caller{}, errors.New("No ticket")
 	}
 	full, err := url.PathUnescape(found[1])
 	if err != nil {
