@@ -179,7 +179,7 @@ web() {
 	for host in "$1" ::1; do
 		if [ "$host" = ::1 ]; then
 			[ "$1" = 127.0.0.1 ] && [ -r "$root/proc/net/if_inet6" ] || continue
-			at=[::1]:$2
+			at="[::1]:$2"
 			family=6
 		else
 			at=$host:$2
