@@ -34,6 +34,12 @@
 //   - The outcome of an action goes to the person who asked, or nowhere public.
 //   - Nothing is sent into a container whose host key is not known, or has
 //     changed.
+//   - Whoever no rule names may do nothing; no order of rules changes that, and
+//     no reload leaves the bot without an admin.
+//   - What people did stands in an audit that the database lets nobody change,
+//     and whose every line shows whether somebody did.
+//   - One id leads from what a person saw to every line of the log about it.
+//   - What is wrong is told once, and its end in the same message.
 //   - A revealed credential is sent to one person and kept nowhere.
 //   - One platform's end is not the other's: it is told there, and /readyz says
 //     so. On the only platform it ends the process.

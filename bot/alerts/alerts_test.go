@@ -534,6 +534,43 @@ func TestAChannelThatTakesNothingIsTriedAgain(t *testing.T) {
 	}
 }
 
+// stuck is a platform that takes a message and never answers.
+type stuck struct {
+	*platform
+	reached chan struct{}
+}
+
+func (s stuck) Post(ctx context.Context, _ chat.Target, _ chat.Message) (chat.Ref, error) {
+	close(s.reached)
+	<-ctx.Done()
+	return chat.Ref{}, ctx.Err()
+}
+
+// A refresh hands over what it found and goes on, whatever a channel does.
+func TestARefreshDoesNotWaitForAChannel(t *testing.T) {
+	s := stuck{&platform{name: chat.Slack}, make(chan struct{})}
+	w := newWorld(t, func(c *alerts.Config) { c.Platforms = []chat.Platform{s} }, row(101, "web"))
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- w.alerts.Run(ctx) }()
+	w.set(101, stopped)
+	for range 3 {
+		w.now = w.now.Add(30 * time.Second)
+		rep, err := w.inv.Refresh(ctx, "home")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.alerts.Look(ctx, rep)
+		if rep.Changes != nil {
+			<-s.reached
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRoutesGoByTagAndSeverity(t *testing.T) {
 	w := newWorld(t, func(c *alerts.Config) {
 		c.Routes = []alerts.Route{

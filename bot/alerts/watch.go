@@ -112,9 +112,15 @@ func (a *Alerts) join(ctx context.Context, cluster string, down []inventory.Chan
 		if i.Kind != Many || i.Cluster != cluster || a.cfg.Now().Sub(i.Alert.Since) > damped {
 			continue
 		}
+		in := make(map[inventory.ID]bool, len(i.Members))
+		for _, m := range i.Members {
+			in[m.ID] = true
+		}
 		for _, ch := range down {
-			i.Members = append(i.Members, Member{ID: ch.After.ID, Name: ch.After.DisplayName()})
-			i.Total++
+			if !in[ch.After.ID] {
+				i.Members = append(i.Members, Member{ID: ch.After.ID, Name: ch.After.DisplayName()})
+				i.Total++
+			}
 		}
 		slices.SortFunc(i.Members, func(x, y Member) int { return strings.Compare(x.Name, y.Name) })
 		a.regroup(&i)

@@ -225,3 +225,26 @@ access:
 		t.Errorf("a good rule is named:\n%s", text)
 	}
 }
+
+func TestAlertsThatMakeNoSenseAreNamed(t *testing.T) {
+	_, wrong := parse(t, good+`audit: {keep_days: -1}
+alerts:
+  cpu: 120
+  for: soon
+  routes:
+    - {slack: C1}
+    - {severity: loud, slack: C1}
+    - {tags: [web]}
+`, nil)
+	if wrong == nil {
+		t.Fatal("it was taken")
+	}
+	for _, want := range []string{
+		"audit.keep_days: it must be 0 or more", "alerts.cpu: a percentage", `alerts.for: "soon" is no duration`,
+		"alerts.routes[0]: it fits everything", `alerts.routes[1].severity: "loud"`, "alerts.routes[2]: it leads nowhere",
+	} {
+		if !strings.Contains(wrong.Error(), want) {
+			t.Errorf("it does not say %q:\n%s", want, wrong)
+		}
+	}
+}
