@@ -67,7 +67,7 @@ type lab struct {
 	told  []jobs.Job
 }
 
-func newLab(t *testing.T, db *storage.DB) *lab {
+func newLab(t *testing.T, db *storage.DB, scale float64) *lab {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range map[string]string{"wiki": wiki, "arch": arch} {
@@ -81,7 +81,7 @@ func newLab(t *testing.T, db *storage.DB) *lab {
 	}
 	net := wiretest.New()
 	l := &lab{t: t, db: db, lib: lib, guests: &guesttest.Server{Errorf: t.Errorf}}
-	l.pve = proxmoxtest.New(proxmoxtest.Options{Scale: 1, Plain: true, Listener: net, Lease: l.lease})
+	l.pve = proxmoxtest.New(proxmoxtest.Options{Scale: scale, Plain: true, Listener: net, Lease: l.lease})
 	l.pve.Token(token, "secret-secret", map[string][]string{"/": proxmoxtest.Administrator()})
 	proxmoxtest.Populate(l.pve)
 	if err := l.pve.Start(); err != nil {
@@ -119,6 +119,9 @@ func (l *lab) inside(_ context.Context, command string, stdio guesttest.Stdio) u
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.ran = append(l.ran, word)
+	if word == "true" {
+		return 0
+	}
 	fmt.Fprintf(stdio.Out, "doing %s\nPASSWORD=hunter2\n", word)
 	if word == l.fails {
 		return 3
@@ -233,7 +236,7 @@ func wanted() create.Spec {
 
 func bubble(t *testing.T, test func(t *testing.T, l *lab)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { test(t, newLab(t, storagetest.Open(t))) })
+	synctest.Test(t, func(t *testing.T) { test(t, newLab(t, storagetest.Open(t), 1)) })
 }
 
 func TestACreationLeadsToARunningContainer(t *testing.T) {
@@ -247,11 +250,9 @@ func TestACreationLeadsToARunningContainer(t *testing.T) {
 		if !ok || !c.Running || c.Name != "wiki" || c.Tags != "web" || !c.Unprivileged || c.Features != "nesting=1" {
 			t.Errorf("%v %+v", ok, c)
 		}
-		want := []string{"true", "true", "base64 -d", "apt-get -q -y --no-install-recommends install git", "install-wiki", "start-wiki"}
-		if !slices.Equal(l.ran, want) { // the first login is refused: its host key is accepted then
-			if !slices.Equal(l.ran, want[1:]) {
-				t.Errorf("inside ran %q", l.ran)
-			}
+		want := []string{"true", "base64 -d", "apt-get -q -y --no-install-recommends install git", "install-wiki", "start-wiki"}
+		if !slices.Equal(l.ran, want) {
+			t.Errorf("inside ran %q, want %q", l.ran, want)
 		}
 		pr := create.ParseProgress(j.Progress)
 		if pr.At() != len(pr.Steps) || pr.Percent() != 100 || pr.Addr != "192.0.2.150" || pr.Message.ID != "1" || strings.Contains(j.Progress, "hunter2") {
@@ -513,7 +514,7 @@ func TestOnPostgreSQLToo(t *testing.T) {
 		if e.Name != "postgres" {
 			continue
 		}
-		l := newLab(t, e.Open(t))
+		l := newLab(t, e.Open(t), 0.01)
 		p := l.process()
 		j := l.order(p, wanted())
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
