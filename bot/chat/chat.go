@@ -186,7 +186,7 @@ type Invocation struct {
 
 	Action    string            // Pressed: the control's id, or the chosen option's value where that is an id ("ct:…"); Submitted, Closed: the form's id
 	Value     string            // Pressed: the chosen option's value in a select
-	Values    map[string]string // Submitted: by input id
+	Values    map[string]string // Submitted, and Pressed in a form where the platform says so: by input id
 	State     string            // what the surface carried, see [Message]
 	Confirmed bool              // the platform asked the button's [Confirm], and the person agreed
 

@@ -87,13 +87,16 @@ type Lead struct {
 // answered by the same Form without Intro, and one labelled Cancel whose id is
 // CancelID.
 //
-// Choices among the inputs are the same there: a form that has some is such a
-// message, with the choices as selects, which come back as Pressed with the id
+// Choices among the inputs are the same there: a form that has some, or that has
+// Buttons and no inputs, is such a message, with the choices as selects, which come back as Pressed with the id
 // "<form>:set:<input>" and the choice as Value; a button for each Group of
-// typed inputs, "<form>:edit:<n>", counted from 0, to be answered by the same
-// Form with those inputs alone; and a button that comes back as Submitted
-// without Values. So whoever shows a form with choices keeps what was given so
-// far, and shows it again with that.
+// typed inputs, "<form>:edit:<n>", counted from 0, to be answered by a Form with
+// those inputs alone; and a button that comes back as Submitted without Values.
+// So whoever shows a form with choices keeps what was given so far, and shows it
+// again with that.
+//
+// Where a platform's forms hold all, one of the Buttons comes back with what
+// stood in the inputs as Values.
 type Form struct {
 	ID       string
 	Title    string // at most 24 characters survive everywhere

@@ -80,7 +80,7 @@ func render(s chat.Surface, nonce string) (rendered, error) {
 		return show(chat.Neutral, s.State, nonce, true, s.Blocks), nil
 	case chat.Form:
 		switch {
-		case s.Choices():
+		case s.Choices(), len(s.Inputs) == 0 && len(s.Buttons) > 0:
 			return show(s.Tone, s.State, nonce, true, choiceBlocks(s)), nil
 		case asksAtOnce(s):
 			return rendered{modal: modalOf(s), private: true}, nil

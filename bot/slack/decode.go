@@ -199,21 +199,12 @@ func (p interaction) act(now time.Time) *act {
 		if len(p.Actions) == 0 || !a.press(p.Actions[0]) {
 			return nil
 		}
+		a.fill()
 	case "view_submission":
 		a.inv.Kind = chat.Submitted
 		a.inv.ID = digest("submitted", string(p.TriggerID), a.view.ID)
 		a.inv.Action = a.view.CallbackID
-		a.inv.Values = map[string]string{}
-		for _, b := range a.view.Blocks {
-			if b.Type == "input" {
-				a.inputs = append(a.inputs, b.BlockID)
-			}
-		}
-		for id, elements := range a.view.State.Values {
-			for _, e := range elements {
-				a.inv.Values[id] = e.text()
-			}
-		}
+		a.fill()
 	case "view_closed":
 		a.inv.Kind = chat.Closed
 		a.inv.ID = digest("closed", a.view.ID)
@@ -222,6 +213,24 @@ func (p interaction) act(now time.Time) *act {
 		return nil
 	}
 	return a
+}
+
+// fill takes over what stands in the inputs of a form.
+func (a *act) fill() {
+	for _, b := range a.view.Blocks {
+		if b.Type == "input" {
+			a.inputs = append(a.inputs, b.BlockID)
+		}
+	}
+	if a.inv.Kind == chat.Pressed && len(a.inputs) == 0 {
+		return
+	}
+	a.inv.Values = map[string]string{}
+	for id, elements := range a.view.State.Values {
+		for _, e := range elements {
+			a.inv.Values[id] = e.text()
+		}
+	}
 }
 
 // press reads what was done with a control. It reports false where that only
