@@ -307,6 +307,20 @@ func (db *DB) Job(ctx context.Context, id string) (jobs.Job, bool, error) {
 	return row.job(), true, nil
 }
 
+// LastJob returns the last job of an action on a container, and whether there is
+// one.
+func (db *DB) LastJob(ctx context.Context, container inventory.ID, a jobs.Action) (jobs.Job, bool, error) {
+	row, found, err := one[jobRow](ctx, db.bun.NewSelect().
+		Where("container_id = ?", text(container)).Where("action = ?", text(a)).Order("created_at DESC", "id DESC").Limit(1))
+	if err != nil {
+		return jobs.Job{}, false, fmt.Errorf("storage: reading the last %s of container %s: %w", a, container, err)
+	}
+	if !found {
+		return jobs.Job{}, false, nil
+	}
+	return row.job(), true, nil
+}
+
 // OpenJobs returns all jobs under way, oldest first.
 func (db *DB) OpenJobs(ctx context.Context) ([]jobs.Job, error) {
 	return db.listJobs(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {

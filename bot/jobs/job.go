@@ -114,6 +114,7 @@ type Store interface {
 	CancelJob(ctx context.Context, id, reason string) (bool, error)
 
 	Job(ctx context.Context, id string) (Job, bool, error)
+	LastJob(ctx context.Context, container inventory.ID, a Action) (Job, bool, error) // open or not
 	OpenJobs(ctx context.Context) ([]Job, error)
 	UnnotifiedJobs(ctx context.Context) ([]Job, error) // finished, outcome still to be told
 	BatchJobs(ctx context.Context, batch string) ([]Job, error)

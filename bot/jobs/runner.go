@@ -281,6 +281,17 @@ func (r *Runner) Submit(ctx context.Context, a Ask) (Job, error) {
 	return created, nil
 }
 
+// Job returns a job, also one that has ended.
+func (r *Runner) Job(ctx context.Context, id string) (Job, bool, error) {
+	return r.cfg.Store.Job(ctx, id)
+}
+
+// Last returns the last job of an action on a container, also one that has
+// ended.
+func (r *Runner) Last(ctx context.Context, id inventory.ID, a Action) (Job, bool, error) {
+	return r.cfg.Store.LastJob(ctx, id, a)
+}
+
 // Cancel ends a job that is under way. What it has asked of Proxmox goes on
 // there. It reports whether the job was open.
 func (r *Runner) Cancel(ctx context.Context, id, reason string) (bool, error) {
