@@ -29,7 +29,7 @@ var allowed = []struct {
 	{"bot/inventory", []string{"proxmox"}},
 	{"bot/services", []string{"bot/inventory", "proxmox/guest"}},
 	{"bot/jobs", []string{"bot/chat", "bot/inventory", "proxmox"}},
-	{"bot/view", []string{"bot/chat", "bot/access", "bot/inventory", "bot/jobs", "bot/services", "proxmox", "proxmox/guest"}},
+	{"bot/view", []string{"bot/chat", "bot/access", "bot/catalog", "bot/create", "bot/inventory", "bot/jobs", "bot/services", "bot/templates", "proxmox", "proxmox/guest"}},
 	{"bot/live", []string{"bot/chat"}},
 	{"bot/graph", []string{"proxmox"}},
 	{"bot/catalog", []string{"bot/inventory", "proxmox"}},
@@ -37,7 +37,7 @@ var allowed = []struct {
 	{"bot/yamlfile", nil},
 	{"bot/templates", []string{"bot/yamlfile"}},
 	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
-	{"handlers", []string{"bot/chat", "bot/access", "bot/alerts", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
+	{"handlers", []string{"bot/chat", "bot/access", "bot/alerts", "bot/catalog", "bot/create", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/services", "bot/templates", "bot/view", "proxmox", "proxmox/guest"}},
 	{"bot", []string{"bot/chat", "bot/view", "proxmox"}},
 }
 

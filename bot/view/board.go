@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/create"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/services"
@@ -20,6 +21,7 @@ type Board struct {
 	Busy     map[inventory.ID]jobs.Job
 	Services func(inventory.ID) *services.Report // nil: nothing is known of any
 	May      func(*inventory.Container) bool     // nil: every container may be seen
+	Creates  bool                                // containers can be created from here
 	Query
 	Space chat.Space
 	Every time.Duration // between two checks
@@ -180,6 +182,7 @@ func (b Board) Message() chat.Message {
 		c.Buttons = append(c.Buttons, chat.Button{ID: "board:more", Label: rest})
 	}
 	c.Buttons = append(c.Buttons, chat.Button{ID: "board:refresh", Label: "Refresh now"})
+	c.Buttons = append(c.Buttons, b.creates(true)...)
 	blocks = append(blocks, c, chat.Note{Text: b.sharedFooter(p)})
 	m := chat.Message{Public: true, Summary: b.summary(p), Tone: b.tone(p), Blocks: blocks}
 	if b.String() != FilterAll {
@@ -260,6 +263,11 @@ func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
 	if filtered && !controlsFirst {
 		c.Buttons = append(c.Buttons, all)
 	}
+	roomy := b.Space.Jump == 0 // else a message holds 40 components, and a second row of buttons none
+	c.Buttons = append(c.Buttons, b.creates(roomy)...)
+	if len(c.Buttons) > buttonsInARow && !roomy {
+		c.Buttons = c.Buttons[1:] // it is kept fresh all the same
+	}
 
 	blocks := head
 	if controlsFirst {
@@ -295,6 +303,21 @@ func (b Board) own(p page, controlsFirst bool, head []chat.Block) []chat.Block {
 		blocks = append(blocks, c)
 	}
 	return append(blocks, chat.Note{Text: chat.Texts(b.span(p), updated(b.Now, b.Every))})
+}
+
+// buttonsInARow is how many buttons Discord has beside each other.
+const buttonsInARow = 5
+
+// creates are the ways to a new container.
+func (b Board) creates(all bool) []chat.Button {
+	if !b.Creates {
+		return nil
+	}
+	list := []chat.Button{{ID: "create:open", Label: "Create container", Style: chat.Positive}}
+	if all {
+		list = append(list, chat.Button{ID: "templates:open", Label: "Templates"})
+	}
+	return list
 }
 
 // showing says what of the fleet a list shows.
@@ -433,8 +456,12 @@ func (b Board) rows(p page, shared bool) []chat.Block {
 		if b.reading() {
 			return nil
 		}
+		next := "\nContainers that exist in Proxmox appear here by themselves."
+		if b.Creates {
+			next = "\nPick a template, and pvechat builds the first one."
+		}
 		return []chat.Block{
-			chat.Para{Text: chat.Texts(chat.B("No containers yet"), "\nContainers that exist in Proxmox appear here by themselves.")},
+			chat.Para{Text: chat.Texts(chat.B("No containers yet"), next)},
 			chat.Note{Text: chat.Texts("Expected to see some? The Proxmox token may lack ", chat.C("VM.Audit"), ", or your rule in pvechat leaves none.")},
 		}
 	}
@@ -463,7 +490,12 @@ func (b Board) row(c *inventory.Container) chat.Row {
 	if cl.Stale() {
 		r.Word = was(c.State)
 	}
-	if j, busy := b.Busy[c.ID]; busy {
+	if j, busy := b.Busy[c.ID]; busy && j.Action == jobs.Create {
+		r.Mark, r.Word, r.Facts = marks[inventory.Creating], underWay[j.Action], chat.Texts(howFar(create.ParseProgress(j.Progress)))
+		r.Menu = []chat.Button{{ID: ID(c.ID, "progress"), Label: "Show progress"}, {ID: ID(c.ID, "show"), Label: "Manage"}}
+		r.Button = &chat.Button{ID: ID(c.ID, "progress"), Label: "Progress"}
+		return r
+	} else if busy {
 		r.Mark, r.Word = markBusy, underWay[j.Action]
 		r.Facts = chat.Texts("asked by "+j.Person.Name+" · since ", chat.At(j.CreatedAt, chat.ClockSec))
 		r.Button = &chat.Button{ID: ID(c.ID, "busy"), Label: title(underWay[j.Action]), Off: true}
@@ -472,7 +504,7 @@ func (b Board) row(c *inventory.Container) chat.Row {
 	r.Facts, r.Dots = b.rowFacts(c)
 	r.Menu = rowMenu(c, b.report(c.ID))
 	r.Button = &r.Menu[0]
-	if c.State == inventory.Error {
+	if c.State == inventory.Error && !halfMade(c) {
 		r.Button = &chat.Button{ID: ID(c.ID, "show"), Label: "Manage"}
 	}
 	return r
@@ -528,6 +560,12 @@ func (b Board) report(id inventory.ID) *services.Report {
 	return b.Services(id)
 }
 
+// halfMade reports whether the last that is known of a container is that its
+// creation failed.
+func halfMade(c *inventory.Container) bool {
+	return c.State == inventory.Error && strings.HasPrefix(c.Trouble, string(jobs.Create)+" failed")
+}
+
 // rowMenu is what a row offers, the next step first.
 func rowMenu(c *inventory.Container, r *services.Report) []chat.Button {
 	manage := chat.Button{ID: ID(c.ID, "show"), Label: "Manage"}
@@ -545,6 +583,8 @@ func rowMenu(c *inventory.Container, r *services.Report) []chat.Button {
 		)
 	case c.State == inventory.Stopped && !c.Template:
 		return []chat.Button{{ID: ID(c.ID, "start"), Label: "Start"}, manage, {ID: ID(c.ID, "delete"), Label: "Delete…"}}
+	case halfMade(c):
+		return []chat.Button{{ID: ID(c.ID, "progress"), Label: "Progress"}, manage, {ID: ID(c.ID, "delete"), Label: "Delete…"}}
 	case c.State == inventory.Error:
 		return []chat.Button{manage, {ID: ID(c.ID, "start"), Label: "Try to start again"}, events}
 	}
@@ -662,7 +702,7 @@ func (b Board) summary(p page) string {
 	}
 	for _, c := range p.rows {
 		if j, ok := b.Busy[c.ID]; ok {
-			fmt.Fprintf(&s, " %s is %s", short(c.DisplayName()), strings.TrimSuffix(underWay[j.Action], "…")+", asked by "+j.Person.Name+".")
+			fmt.Fprintf(&s, " %s is %s", short(c.DisplayName()), goingOn(j.Action)+", asked by "+j.Person.Name+".")
 		}
 	}
 	return s.String()

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -163,7 +164,7 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	inv := homelab(tb, fleet(), false)
 	jelly := find(tb, inv, "jellyfin")
 	game := find(tb, inv, "minecraft")
-	board := view.Board{Fleet: inv.Snapshot(), Space: space, Every: 30 * time.Second, Now: now, Changed: now}
+	board := view.Board{Fleet: inv.Snapshot(), Space: space, Every: 30 * time.Second, Now: now, Changed: now, Creates: true}
 	starting := jobs.Job{
 		ID: "j1", Container: game.ID, Cluster: "home", Node: "pve3", VMID: 120, Name: "minecraft", Action: jobs.Start, State: jobs.Running,
 		Person: ana, Request: "e7k2m9", CreatedAt: now.Add(-4 * time.Second),
@@ -252,7 +253,13 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	hung := shutdown
 	hung.State, hung.Error, hung.UPID, hung.FinishedAt = jobs.Failed, "container did not stop", "UPID:x", now.Add(31*time.Second)
 	rules := []access.Selector{{Kind: "tag", Value: "media"}}
-	return map[string]chat.Surface{
+	unfinished := find(tb, inv, "125")
+	making := board
+	made := creating(wizard(tb, inv.Snapshot()), unfinished.ID)
+	made.Job.Progress = made.Progress.String()
+	making.Busy = map[inventory.ID]jobs.Job{unfinished.ID: made.Job}
+	all := map[string]chat.Surface{
+		"board-creating": making.Message(),
 		"board":          board.Message(),
 		"board-starting": busy.Message(),
 		"board-empty":    empty.Message(),
@@ -362,6 +369,8 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"alert-platform":      told(view.PlatformLost(chat.Slack, "slack: slack.bot_token is refused: slack: auth.test: token_revoked", true)).Message(),
 		"alert-platform-back": over(view.PlatformLost(chat.Discord, "gateway closed", false)).Message(),
 	}
+	maps.Copy(all, creations(tb, space, inv.Snapshot(), unfinished.ID))
+	return all
 }
 
 // told is an alert as it is kept.

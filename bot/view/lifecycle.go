@@ -51,6 +51,7 @@ func confirmOf(c *inventory.Container, a jobs.Action) *chat.Confirm {
 
 var verbs = map[jobs.Action]string{
 	jobs.Start: "Start", jobs.Shutdown: "Shut down", jobs.Restart: "Restart", jobs.Stop: "Stop", jobs.Delete: "Delete",
+	jobs.Create: "Creation",
 }
 
 // ConfirmFor is how long our own questions wait.

@@ -87,7 +87,7 @@ func TestEveryPageOfEveryFleetIsWithinTheLimits(t *testing.T) {
 		for _, down := range []bool{false, true} {
 			inv := homelab(t, randomFleet(dice, n), down)
 			snap := inv.Snapshot()
-			b := view.Board{Fleet: snap, Every: 30 * time.Second, Now: now, Changed: now, Confirmed: now, Busy: map[inventory.ID]jobs.Job{}}
+			b := view.Board{Fleet: snap, Every: 30 * time.Second, Now: now, Changed: now, Confirmed: now, Creates: true, Busy: map[inventory.ID]jobs.Job{}}
 			for _, c := range snap.In(inventory.Running) {
 				if dice.IntN(9) == 0 && len(b.Busy) < 50 {
 					b.Busy[c.ID] = jobs.Job{Container: c.ID, Action: jobs.Restart, Person: chat.Person{Name: hostile[dice.IntN(len(hostile))]}, CreatedAt: now}
@@ -213,7 +213,7 @@ func TestAnHonestPageLosesNoRow(t *testing.T) {
 	renders := map[string]func(chat.Surface) (json.RawMessage, error){"slack": slack.Render, "discord": discord.Render}
 	for platform, space := range map[string]chat.Space{"slack": onS, "discord": onD} {
 		for _, down := range []bool{false, true} {
-			b := view.Board{Fleet: homelab(t, list, down).Snapshot(), Space: space, Every: time.Second, Now: now, Changed: now, Confirmed: now}
+			b := view.Board{Fleet: homelab(t, list, down).Snapshot(), Space: space, Every: time.Second, Now: now, Changed: now, Confirmed: now, Creates: true}
 			own := b
 			own.Query = view.Query{Filter: "running", Search: "container", Sort: "name", Page: 2}
 			shared := b

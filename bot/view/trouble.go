@@ -239,7 +239,7 @@ func NotNow(c *inventory.Container, a jobs.Action, reason string) chat.Message {
 
 // AlreadyBusy names who is at it.
 func AlreadyBusy(c *inventory.Container, j jobs.Job) chat.Message {
-	head := fmt.Sprintf("%s is %s already.", c.DisplayName(), strings.TrimSuffix(underWay[j.Action], "…"))
+	head := fmt.Sprintf("%s is %s already.", c.DisplayName(), goingOn(j.Action))
 	m := Refused(head, "", chat.Button{ID: ID(c.ID, "show"), Label: "Manage"})
 	m.Blocks[0] = chat.Para{Text: chat.Texts(markBusy+" ", chat.B(head),
 		"\nAsked by "+j.Person.Name+" at ", chat.At(j.CreatedAt, chat.ClockSec), ". Nothing more was sent to Proxmox.")}

@@ -44,6 +44,15 @@ var underWay = map[jobs.Action]string{
 	jobs.Restart:  "restarting…",
 	jobs.Stop:     "stopping…",
 	jobs.Delete:   "deleting…",
+	jobs.Create:   "creating…",
+}
+
+// goingOn is underWay in a sentence: "web is …".
+func goingOn(a jobs.Action) string {
+	if a == jobs.Create {
+		return "being created"
+	}
+	return strings.TrimSuffix(underWay[a], "…")
 }
 
 // was says a last known state.

@@ -1,0 +1,195 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pvechat/pvechat/bot/catalog"
+	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/templates"
+)
+
+// Offered is what a cluster offers.
+type Offered struct {
+	Cluster string
+	Offer   catalog.Offer
+}
+
+// Templates lists what containers can be made of.
+type Templates struct {
+	All    []templates.Template
+	Offers []Offered // of the clusters, in their order
+	Page   int       // from 1
+	Space  chat.Space
+	May    bool // the person may create containers
+}
+
+// Panel is the list.
+func (l Templates) Panel() chat.Panel {
+	size := max(1, min(l.Space.Panel, 20))
+	pages := max(1, (len(l.All)+size-1)/size)
+	page := min(max(l.Page, 1), pages)
+	first := (page - 1) * size
+	last := min(first+size, len(l.All))
+	p := chat.Panel{ID: "templates", Title: "Templates", Close: "Close", Tone: chat.Neutral, Blocks: []chat.Block{
+		chat.Para{Text: chat.Texts(chat.B(count(len(l.All), "template")), " to make containers of")}, chat.Divider{},
+	}}
+	for _, t := range l.All[first:last] {
+		p.Blocks = append(p.Blocks, chat.Item{
+			Text: chat.Texts("📦 ", chat.B(t.Name)), Note: chat.Texts(l.note(t)), Button: &chat.Button{ID: "tpl:" + t.ID + ":show", Label: "View"},
+		})
+	}
+	c := chat.Controls{ID: "pages"}
+	if page > 1 {
+		c.Buttons = append(c.Buttons, chat.Button{ID: "templates:open:" + strconv.Itoa(page-1), Label: "Previous"})
+	}
+	if page < pages {
+		c.Buttons = append(c.Buttons, chat.Button{ID: "templates:open:" + strconv.Itoa(page+1), Label: "Next"})
+	}
+	if len(c.Buttons) > 0 {
+		p.Blocks = append(p.Blocks, c)
+	}
+	var read []string
+	for _, o := range l.Offers {
+		if !o.Offer.At.IsZero() {
+			read = append(read, fmt.Sprintf("%s has %s, and Proxmox offers %d more", o.Cluster, count(len(o.Offer.Templates), "OS template"), len(o.Offer.Downloads)))
+		}
+	}
+	note := "The OS templates of the clusters are being read."
+	if len(read) > 0 {
+		note = strings.Join(read, " · ")
+	}
+	return withNote(p, note)
+}
+
+func withNote(p chat.Panel, note string) chat.Panel {
+	p.Blocks = append(p.Blocks, chat.Note{Text: chat.Texts(note)})
+	return p
+}
+
+// note says what a template is made of, and whether that is there.
+func (l Templates) note(t templates.Template) string {
+	text := t.OS
+	for i, o := range l.Offers {
+		words, state := osWords(o.Offer, t.OS)
+		if i == 0 {
+			text = words
+		}
+		if state == osReady {
+			text = words
+			break
+		}
+		if state == osDownload {
+			text = words + " · downloaded when needed"
+		}
+	}
+	if t.Description != "" {
+		return cut(t.Description, 120) + " · " + text
+	}
+	return text
+}
+
+// TemplatePage is all about one template.
+func (l Templates) TemplatePage(t templates.Template) chat.Panel {
+	p := chat.Panel{ID: "template", Title: t.Name, Close: "Close", Tone: chat.Neutral}
+	ready := "not there yet"
+	fields := chat.Fields{}
+	for _, o := range l.Offers {
+		words, state := osWords(o.Offer, t.OS)
+		where := ""
+		switch state {
+		case osReady:
+			ready = "ready to use"
+			where = "\n" + copies(o.Offer, t.OS)
+		case osDownload:
+			if ready != "ready to use" {
+				ready = "downloaded when needed"
+			}
+			where = "\nis downloaded when it is needed"
+		case osNone:
+			where = "\nis not there, and Proxmox offers none: run pveam update on a node"
+		default:
+			where = "\nis still being looked for"
+		}
+		label := "OS template"
+		if len(l.Offers) > 1 {
+			label += " · " + o.Cluster
+		}
+		fields = append(fields, chat.Field{Label: label, Value: chat.Texts(words + where)})
+	}
+	p.Blocks = append(p.Blocks, chat.Heading{Text: "📦 " + t.Name + " — " + ready, Below: chat.Texts(t.Description)})
+	memory := Bytes(t.Resources.Memory << 20)
+	if t.Resources.Swap > 0 {
+		memory += " + " + Bytes(t.Resources.Swap<<20) + " swap"
+	}
+	fields = append(fields, chat.Field{Label: "Gets", Value: chat.Texts(fmt.Sprintf("%s, %s, %s disk", count(t.Resources.Cores, "core"), memory, Bytes(t.Resources.Disk<<30)))})
+	fields = append(fields, chat.Field{Label: "Installs", Value: chat.Texts(cut(cmp.Or(packages(t.Packages), "nothing"), 400))})
+	if len(t.Scripts) > 0 {
+		var list []string
+		for i, s := range t.Scripts {
+			list = append(list, fmt.Sprintf("%d %s", i+1, s.Name))
+		}
+		fields = append(fields, chat.Field{Label: "Runs", Value: chat.Texts(cut(strings.Join(list, "\n"), 600))})
+	}
+	if len(t.Files) > 0 {
+		var list []string
+		for _, f := range t.Files {
+			list = append(list, f.Target)
+		}
+		fields = append(fields, chat.Field{Label: "Puts there", Value: chat.Texts(cut(strings.Join(list, "\n"), 400))})
+	}
+	if len(t.Services) > 0 {
+		var list []string
+		for _, s := range t.Services {
+			line := cmp.Or(s.Name, s.Unit)
+			if s.Port != 0 {
+				line += fmt.Sprintf(", port %d", s.Port)
+			}
+			list = append(list, line)
+		}
+		fields = append(fields, chat.Field{Label: "Runs in the end", Value: chat.Texts(cut(strings.Join(list, "\n"), 400))})
+	}
+	if len(t.Tags) > 0 {
+		fields = append(fields, chat.Field{Label: "Tags", Value: chat.Texts(cut(strings.Join(t.Tags, ", "), 200))})
+	}
+	c := chat.Controls{ID: "actions"}
+	if l.May {
+		c.Buttons = append(c.Buttons, chat.Button{ID: "create:use:" + t.ID, Label: "Create container", Style: chat.Positive})
+	}
+	c.Buttons = append(c.Buttons, chat.Button{ID: "templates:open", Label: "All templates"})
+	from := "from templates_dir"
+	if t.Shipped {
+		from = "comes with pvechat"
+	}
+	p.Blocks = append(p.Blocks, fields, c)
+	return withNote(p, t.ID+".yaml · "+from)
+}
+
+// copies says where an OS template lies: "local of pve1, pve2".
+func copies(o catalog.Offer, system string) string {
+	t, _ := o.Find(system)
+	nodes := map[string][]string{}
+	var storages []string
+	for _, c := range t.Copies {
+		st, _, _ := strings.Cut(c.Volume, ":")
+		if nodes[st] == nil {
+			storages = append(storages, st)
+		}
+		nodes[st] = append(nodes[st], c.Node)
+	}
+	slices.Sort(storages)
+	var list []string
+	for _, st := range storages {
+		slices.Sort(nodes[st])
+		list = append(list, st+" of "+strings.Join(nodes[st], ", "))
+	}
+	return cut("on "+strings.Join(list, "; "), 200)
+}
+
+// NoTemplate is for a template that is not there any more.
+func NoTemplate(id string) chat.Message {
+	return Refused("There is no template "+cut(id, 40)+".", "It was removed, or its file is wrong.", chat.Button{ID: "templates:open", Label: "All templates"})
+}
