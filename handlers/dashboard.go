@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/access"
@@ -51,7 +52,7 @@ func (h *Handlers) dashboardRoutes() []Route {
 
 // board is what everybody may see, or what one person may.
 func (h *Handlers) board(q view.Query, space chat.Space, who *chat.Person) view.Board {
-	b := view.Board{Fleet: h.Inventory.Snapshot(), Busy: h.Jobs.All(), Query: q, Space: space, Every: h.Every, Now: h.Now()}
+	b := view.Board{Fleet: h.Inventory.Snapshot(), Busy: h.Jobs.All(), Query: q, Space: space, Every: h.Every, Now: h.Now(), Creates: h.offers(who)}
 	if h.Services != nil {
 		b.Services = h.Services.Report
 	}
@@ -221,7 +222,15 @@ func (h *Handlers) home(_ context.Context, r *Request) chat.Answer {
 }
 
 // closed ends what was kept fresh.
-func (h *Handlers) closed(_ context.Context, r *Request) chat.Answer {
+func (h *Handlers) closed(ctx context.Context, r *Request) chat.Answer {
 	h.Live.Close(r.Source)
+	for _, form := range []string{"w:", "deploy:"} {
+		if id, ok := strings.CutPrefix(r.Action, form); ok && h.Drafts != nil {
+			id, _, _ = strings.Cut(id, ":")
+			if _, err := h.Drafts.DropDraft(ctx, id, r.Person.Key()); err != nil {
+				h.Log.WarnContext(ctx, "forget a draft", "request", r.ID, "err", err) // its day ends
+			}
+		}
+	}
 	return chat.Answer{}
 }

@@ -7,10 +7,12 @@ import (
 
 	"github.com/pvechat/pvechat/bot/access"
 	"github.com/pvechat/pvechat/bot/alerts"
+	"github.com/pvechat/pvechat/bot/catalog"
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/live"
+	"github.com/pvechat/pvechat/bot/templates"
 	"github.com/pvechat/pvechat/bot/view"
 	"github.com/pvechat/pvechat/proxmox"
 	"github.com/pvechat/pvechat/proxmox/guest"
@@ -47,6 +49,12 @@ type Deps struct {
 	// CredentialFiles are files with credentials elsewhere in a container; nil:
 	// there are none.
 	CredentialFiles func(*inventory.Container) []guest.CredentialFile
+
+	// Templates are what containers are made of; nil: none are made.
+	Templates func() *templates.Library
+	Catalog   *catalog.Catalog
+	Drafts    Drafts
+	NextID    func(ctx context.Context, cluster string) (int, error) // a VMID that Proxmox has free; nil: it is guessed
 
 	Jobs          *jobs.Runner
 	Live          *live.Live
@@ -91,6 +99,8 @@ func New(d Deps) *Handlers {
 func (h *Handlers) Routes() []Route {
 	var routes []Route
 	routes = append(routes, h.dashboardRoutes()...)
+	routes = append(routes, h.createRoutes()...)
+	routes = append(routes, h.templatesRoutes()...)
 	routes = append(routes, h.detailRoutes()...)
 	routes = append(routes, h.lifecycleRoutes()...)
 	routes = append(routes, h.servicesRoutes()...)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,9 @@ type world struct {
 	// Of tests that let things go wrong.
 	log  *slog.Logger         // nil: nowhere
 	tune func(*handlers.Deps) // nil: as it is
+
+	// create makes containers; nil: none are made.
+	create func(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string)
 }
 
 func newWorld(t *testing.T) *world { return newWorldOf(t, &world{}, nil) }
@@ -94,6 +98,7 @@ func (w *world) build() {
 		Store: w.db, Events: w.db, Inventory: w.inv, Holder: "test", Now: time.Now, Log: log,
 		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
 		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
+		Create:  w.create,
 	})
 	history := inventory.NewHistory(inventory.HistoryConfig{
 		Clusters: map[string]inventory.Tasks{"home": w.client}, TokenUser: map[string]string{"home": token}, Store: w.db, Now: time.Now, Log: log,
@@ -139,6 +144,11 @@ type platform struct {
 	mu    sync.Mutex
 	shown []chat.Surface
 	next  int
+
+	posted  []chat.Target
+	edited  []chat.Ref
+	refuses func(chat.Target) error // nil: it takes everything
+	gone    error                   // what an edit meets
 }
 
 func (*platform) Name() chat.PlatformName                 { return chat.Slack }
@@ -147,12 +157,32 @@ func (*platform) Delete(context.Context, chat.Ref) error  { return nil }
 func (*platform) Space() chat.Space                       { return space }
 func (*platform) Health() chat.Health                     { return chat.Health{OK: true} }
 func (p *platform) Post(_ context.Context, to chat.Target, m chat.Message) (chat.Ref, error) {
+	p.mu.Lock()
+	if p.refuses != nil && p.refuses(to) != nil {
+		defer p.mu.Unlock()
+		return chat.Ref{}, p.refuses(to)
+	}
+	p.posted = append(p.posted, to)
+	p.mu.Unlock()
 	return p.keep(m), nil
 }
 
-func (p *platform) Update(_ context.Context, _ chat.Ref, s chat.Surface) error {
+func (p *platform) Update(_ context.Context, at chat.Ref, s chat.Surface) error {
+	p.mu.Lock()
+	gone := p.gone
+	if p.edited = append(p.edited, at); gone != nil {
+		p.mu.Unlock()
+		return gone
+	}
+	p.mu.Unlock()
 	p.keep(s)
 	return nil
+}
+
+func (p *platform) sent() (posted []chat.Target, edited []chat.Ref) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.posted), slices.Clone(p.edited)
 }
 
 func (p *platform) keep(s chat.Surface) chat.Ref {
@@ -301,6 +331,10 @@ func text(s chat.Surface) string {
 	case chat.Form:
 		b.WriteString(s.ID + " " + s.Heading + "\n")
 		blocks(s.Intro)
+		for _, in := range s.Inputs {
+			fmt.Fprintf(&b, "%s = %s\n", in.ID, in.Value)
+		}
+		blocks([]chat.Block{chat.Controls{Buttons: s.Buttons}})
 	case chat.Home:
 		blocks(s.Blocks)
 	}

@@ -368,6 +368,8 @@ func (h *Handlers) Told(ctx context.Context, j jobs.Job) error {
 	}
 	tell := h.tell
 	switch {
+	case j.Action == jobs.Create:
+		tell = h.tellCreation
 	case j.Batch != "":
 		tell = h.tellSeveral
 	case j.State == jobs.Superseded:
