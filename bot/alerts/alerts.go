@@ -75,10 +75,11 @@ type Alerts struct {
 	cfg  Config
 	wake chan struct{}
 
-	mu    sync.Mutex // of queue
-	queue []func(context.Context)
+	mu       sync.Mutex // of queue and troubles; held for moments
+	queue    []func(context.Context)
+	troubles map[string]Trouble
 
-	work     sync.Mutex // of what follows
+	work     sync.Mutex // of what follows; held while channels are told
 	claimed  bool       // this pass takes care of what others left behind
 	mine     map[string]bool
 	above    map[string]time.Time
@@ -87,7 +88,6 @@ type Alerts struct {
 	starters map[inventory.ID]starter
 	lost     map[chat.PlatformName]string
 	again    map[string]time.Time // when a channel is tried again
-	troubles map[string]Trouble
 }
 
 type starter struct {
@@ -140,9 +140,13 @@ func (a *Alerts) poke() {
 	}
 }
 
-// now does f at once; what it raised is told in the next pass.
+// now does f at once; what it raised is told in the next pass. While one is
+// under way, which may wait for a channel, f is left to the next.
 func (a *Alerts) now(ctx context.Context, f func(context.Context)) {
-	a.work.Lock()
+	if !a.work.TryLock() {
+		a.later(f)
+		return
+	}
 	f(ctx)
 	a.work.Unlock()
 	a.poke()
@@ -165,8 +169,8 @@ func (a *Alerts) pass(ctx context.Context) {
 
 // Troubles returns the channels that take no alerts now.
 func (a *Alerts) Troubles() []Trouble {
-	a.work.Lock()
-	defer a.work.Unlock()
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	var list []Trouble
 	for _, t := range a.troubles {
 		list = append(list, t)

@@ -555,7 +555,6 @@ func TestARefreshDoesNotWaitForAChannel(t *testing.T) {
 	go func() { ended <- w.alerts.Run(ctx) }()
 	w.set(101, stopped)
 	for range 3 {
-		w.now = w.now.Add(30 * time.Second)
 		rep, err := w.inv.Refresh(ctx, "home")
 		if err != nil {
 			t.Fatal(err)

@@ -169,6 +169,8 @@ func (a *Alerts) resting(p chat.Platform, channel string) bool {
 
 // judge notes how a channel took something.
 func (a *Alerts) judge(ctx context.Context, p chat.Platform, channel string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	at, now := place(p, channel), a.cfg.Now()
 	if err == nil {
 		if t, was := a.troubles[at]; was {

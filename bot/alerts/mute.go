@@ -63,8 +63,6 @@ const (
 // Mute keeps the key of an incident from being told. It returns the alert and
 // how it is muted, in words; found is false for an incident that is not known.
 func (a *Alerts) Mute(ctx context.Context, id, how, by string) (alert view.Alert, words string, found bool, err error) {
-	a.work.Lock()
-	defer a.work.Unlock()
 	i, found, err := a.cfg.Store.Incident(ctx, id)
 	if err != nil || !found {
 		return alert, "", found, err
@@ -82,22 +80,18 @@ func (a *Alerts) Mute(ctx context.Context, id, how, by string) (alert view.Alert
 	if err := a.cfg.Store.SetMute(ctx, m); err != nil {
 		return alert, "", true, err
 	}
-	a.mine[i.ID] = true
-	a.poke()
+	a.later(func(context.Context) { a.mine[i.ID] = true })
 	a.cfg.Log.InfoContext(ctx, "alert muted", "incident", id, "key", i.Key, "how", how, "by", by)
 	return i.Alert, m.words(), true, nil
 }
 
 // Unmute lets the key of an incident be told again.
 func (a *Alerts) Unmute(ctx context.Context, id string) (alert view.Alert, found bool, err error) {
-	a.work.Lock()
-	defer a.work.Unlock()
 	i, found, err := a.cfg.Store.Incident(ctx, id)
 	if err == nil && found {
 		err = a.cfg.Store.DropMute(ctx, i.Key)
+		a.later(func(context.Context) { a.mine[i.ID] = true })
 	}
-	a.mine[i.ID] = true
-	a.poke()
 	return i.Alert, found, err
 }
 
