@@ -495,6 +495,9 @@ func (inv *Inventory) Observe(ctx context.Context, id ID, live proxmox.Container
 	}
 	cs := inv.clusters[c.Cluster]
 	row := c.raw
+	if row.VMID == 0 { // no list has shown it yet
+		row.Name, row.Tags, row.Pool = c.Hostname, c.Tags, c.Pool
+	}
 	row.VMID, row.Node = c.VMID, c.Node
 	row.Status, row.Lock, row.Uptime = live.Status, live.Lock, live.Uptime
 	row.CPU, row.Mem, row.Disk = live.CPU, live.Mem, live.Disk

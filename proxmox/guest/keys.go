@@ -30,6 +30,16 @@ func (c *Client) signer() (ssh.Signer, error) {
 	return signer, nil
 }
 
+// AuthorizedKey is the public key that lets c in, as a line of an
+// authorized_keys file. It reads the key file.
+func (c *Client) AuthorizedKey() (string, error) {
+	signer, err := c.signer()
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
+}
+
 func readKey(file string) (ssh.Signer, error) {
 	if file == "" {
 		return nil, errors.New("no key file is set")

@@ -134,9 +134,11 @@ func newRulebook(r *access.Rules, platforms []chat.Platform, log *slog.Logger) *
 	}
 }
 
-// Reload has the access rules read again by load, soon. What is wrong with them
-// is logged and told to the ops channels, and the rules in force stay.
+// Reload reads the templates again, and has the access rules read again by
+// load, soon. What is wrong with them is logged, for rules told to the ops
+// channels too, and what was in force stays.
 func (d *Daemon) Reload(load func() (Config, error)) {
+	d.loadTemplates()
 	select {
 	case d.rules.reloads <- load:
 	default: // one is due already, and reads the newest

@@ -17,12 +17,14 @@ import (
 	"github.com/pvechat/pvechat/bot"
 	"github.com/pvechat/pvechat/bot/alerts"
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/create"
 	"github.com/pvechat/pvechat/bot/discord"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/live"
 	"github.com/pvechat/pvechat/bot/services"
 	"github.com/pvechat/pvechat/bot/slack"
+	"github.com/pvechat/pvechat/bot/templates"
 	"github.com/pvechat/pvechat/handlers"
 	"github.com/pvechat/pvechat/proxmox"
 	"github.com/pvechat/pvechat/proxmox/guest"
@@ -38,6 +40,7 @@ type Daemon struct {
 	clusters  []*proxmox.Client
 	platforms []chat.Platform
 	rules     *rulebook
+	library   atomic.Pointer[templates.Library]
 }
 
 // NewLog makes the log that the configuration wants.
@@ -168,13 +171,14 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 
 	entered := map[string]handlers.Guest{}
 	looked := map[string]services.Guest{}
+	setUp := map[string]create.Guest{}
 	for _, c := range d.cfg.Clusters {
 		if s := c.SSH; s != nil {
 			client := guest.New(guest.Config{
 				User: s.User, Port: s.Port, ViaNode: s.Via == "node", NodeAddrs: s.Nodes, KeyFile: s.KeyFile,
 				KnownHostsFile: s.KnownHostsFile, HostKeys: db, Dial: s.Dial, Log: d.log.With("cluster", c.Name),
 			})
-			entered[c.Name], looked[c.Name] = client, client
+			entered[c.Name], looked[c.Name], setUp[c.Name] = client, client, client
 		}
 	}
 
@@ -184,11 +188,21 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	var h *handlers.Handlers
 	var keep *live.Live
 	var alarm *alerts.Alerts
+	var inside *services.Services
+	made := d.creation(db, inv, setUp, parts.users, func(ctx context.Context, id inventory.ID) error {
+		c, ok := inv.Snapshot().ByID(id)
+		if !ok {
+			return nil
+		}
+		_, err := inside.Scan(ctx, c)
+		return err
+	})
 	runner := jobs.New(jobs.Config{
 		Clusters: parts.jobs, TokenUser: parts.users, Store: db, Events: db, Inventory: inv, Holder: holder(), Now: time.Now, Log: d.log,
 		Changed: func(id inventory.ID) { keep.Touch(); alarm.Acted(id) },
 		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
 		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
+		Create:  made.creator.Carry,
 	})
 	watched := make([]chat.Platform, len(d.platforms))
 	for i, p := range d.platforms {
@@ -199,7 +213,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 		Routes: d.cfg.Alerts.routes(), Limits: d.cfg.Alerts.limits(),
 		Store: db, Clusters: parts.tasks, Busy: runner.Busy, Fleet: inv.Snapshot, Now: time.Now, Log: d.log,
 	})
-	inside := services.New(services.Config{
+	inside = services.New(services.Config{
 		Guests: looked, Fleet: inv.Snapshot, Store: db, Every: d.cfg.Services(), Now: time.Now, Log: d.log,
 		Target:  func(ctx context.Context, c *inventory.Container) guest.Target { return h.Target(ctx, c) },
 		Changed: func(id inventory.ID) { keep.Touch(); alarm.Acted(id) },
@@ -305,6 +319,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 				}
 			}},
 			"services": inside,
+			"catalog":  made.catalog,
 			"boards":   keep,
 			"tables": bot.Every{Period: time.Minute, Do: func(ctx context.Context) {
 				tables.look(ctx)

@@ -1,0 +1,51 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/pvechat/pvechat/bot/catalog"
+	"github.com/pvechat/pvechat/bot/create"
+	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/bot/templates"
+	"github.com/pvechat/pvechat/storage"
+)
+
+// creation is what the clusters offer for new containers, and who makes them.
+type creation struct {
+	catalog *catalog.Catalog
+	creator *create.Creator
+}
+
+// creation puts together what makes containers. guests are the clusters whose
+// containers can be entered; scan looks for services in a new one.
+func (d *Daemon) creation(db *storage.DB, inv *inventory.Inventory, guests map[string]create.Guest, users map[string]string,
+	scan func(context.Context, inventory.ID) error,
+) creation {
+	d.loadTemplates()
+	offers, makers := map[string]catalog.Source{}, map[string]create.Proxmox{}
+	for _, pve := range d.clusters {
+		offers[pve.Name()], makers[pve.Name()] = pve, pve
+	}
+	c := creation{catalog: catalog.New(catalog.Config{Clusters: offers, Fleet: inv.Snapshot, Now: time.Now, Log: d.log})}
+	c.creator = create.New(create.Config{
+		Clusters: makers, TokenUser: users, Guests: guests, Templates: d.library.Load, Catalog: c.catalog, Inventory: inv, Events: db, HostKeys: db,
+		Now: time.Now, Log: d.log, Scan: scan,
+	})
+	return c
+}
+
+// loadTemplates reads the templates. At the start a file that is wrong is left
+// out; later it keeps those of before.
+func (d *Daemon) loadTemplates() {
+	library, err := templates.Load(d.cfg.Templates)
+	switch {
+	case err == nil:
+	case d.library.Load() == nil:
+		d.log.Error("some templates cannot be used", "err", err)
+	default:
+		d.log.Error("the templates were not taken; the ones before stay", "err", err)
+		return
+	}
+	d.library.Store(library)
+}
