@@ -28,7 +28,7 @@ var allowed = []struct {
 	{"bot/access", []string{"bot/chat"}},
 	{"bot/inventory", []string{"proxmox"}},
 	{"bot/services", []string{"bot/inventory", "proxmox/guest"}},
-	{"bot/jobs", []string{"bot/chat", "bot/inventory", "proxmox"}},
+	{"bot/jobs", []string{"bot/chat", "bot/inventory", "proxmox", "proxmox/guest"}},
 	{"bot/view", []string{"bot/chat", "bot/access", "bot/catalog", "bot/create", "bot/inventory", "bot/jobs", "bot/services", "bot/templates", "proxmox", "proxmox/guest"}},
 	{"bot/live", []string{"bot/chat"}},
 	{"bot/graph", []string{"proxmox"}},

@@ -127,7 +127,7 @@ func (h *Handlers) openDetail(ctx context.Context, r *Request, t tab) chat.Answe
 			c, ok := h.Inventory.Snapshot().ByID(id)
 			switch {
 			case ok && look:
-				h.details.forget(id) // its address may be another by now
+				h.details.forget(id)           // its address may be another by now
 				_, _ = h.Services.Scan(ctx, c) // what is known then is shown, whatever came of it
 			case ok && past:
 				if err := h.History.Read(ctx, c); err != nil && ctx.Err() == nil {

@@ -229,7 +229,7 @@ func (r *run) show(ctx context.Context, now bool) {
 
 // say takes a line of output in.
 func (r *run) say(ctx context.Context, line string) {
-	line = jobs.Redact(line)
+	line = guest.Redact(line)
 	if r.lines = append(r.lines, line); len(r.lines) > linesKept {
 		r.lines = r.lines[1:]
 	}

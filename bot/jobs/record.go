@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
 // record writes the outcome where boards and the Events tab find it, and reads
@@ -66,7 +66,7 @@ func (r *Runner) readLog(ctx context.Context, j Job, most int) ([]string, error)
 	}
 	lines := log.Lines[max(0, len(log.Lines)-most):]
 	for i, line := range lines {
-		lines[i] = Redact(line)
+		lines[i] = guest.Redact(line)
 	}
 	return lines, err
 }
@@ -87,22 +87,6 @@ func (r *Runner) Log(ctx context.Context, container inventory.ID, id string) (Jo
 	}
 	lines, err := r.readLog(ctx, j, logLines)
 	return j, lines, err
-}
-
-// secrets are the forms in which scripts and tools print what nobody else
-// should read.
-var secrets = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)((?:password|passwd|passphrase|secret|token|api[_-]?key|private[_-]?key)["']?\s*[=:]\s*)("[^"]*"|'[^']*'|\S+)`),
-	regexp.MustCompile(`(\b[a-z][a-z0-9+.-]*://[^\s/:@]*:)([^\s/@]+)`),
-	regexp.MustCompile(`(?i)(authorization:\s*\w+\s+)(\S+)`),
-}
-
-// Redact takes secrets out of a line of a log.
-func Redact(line string) string {
-	for _, s := range secrets {
-		line = s.ReplaceAllString(line, "${1}[redacted]")
-	}
-	return line
 }
 
 func outcomeEvent(j Job) inventory.Event {

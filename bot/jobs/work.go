@@ -10,6 +10,7 @@ import (
 
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/proxmox"
+	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
 // work is a job in the hands of this process.
@@ -309,7 +310,7 @@ func (w *work) follow(ctx context.Context) (State, string) {
 			w.Warnings = st.Warnings()
 			switch {
 			case !st.OK():
-				return Failed, Redact(st.Exit)
+				return Failed, guest.Redact(st.Exit)
 			case w.Warnings > 0:
 				return Warned, ""
 			}

@@ -6,11 +6,17 @@ import (
 	"crypto/rand"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"sync"
 	"syscall"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -91,6 +97,7 @@ func (w *world) furnish() error {
 	if err != nil {
 		return err
 	}
+	w.login = known
 	for _, c := range w.pve.Containers() {
 		if at, err := netip.ParsePrefix(c.Addr); err == nil {
 			w.secrets[c.Name] = files(c)
@@ -102,6 +109,47 @@ func (w *world) furnish() error {
 	}
 	return os.WriteFile(filepath.Join(w.dir, knownHostsFile), w.guests.KnownHosts(22), 0o600)
 }
+
+// lease gives a container that is made in the demo an address, and an SSH server
+// there, in which nothing is run: what would be installed appears after a while.
+func (w *world) lease(vmid int) string {
+	addr := netip.AddrFrom4([4]byte{192, 168, 11, byte(vmid)})
+	g := guesttest.Guest{Keys: []ssh.PublicKey{w.login}, Files: map[string]string{}, Services: guesttest.System()}
+	var mu sync.Mutex
+	g.Install = func(ctx context.Context, script string, out io.Writer) uint32 {
+		for _, line := range []string{"Reading package lists…", "Unpacking…", "Setting up…", "Done."} {
+			select {
+			case <-ctx.Done():
+				return 1
+			case <-time.After(700 * time.Millisecond):
+			}
+			fmt.Fprintln(out, line)
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		for _, m := range enabled.FindAllStringSubmatch(script, -1) {
+			if port := ports[m[1]]; port != "" && !slices.ContainsFunc(g.Services, func(s guesttest.Service) bool { return s.Unit == m[1]+".service" }) {
+				g.Services = append(slices.Clip(g.Services), web(m[1], port))
+			}
+		}
+		for _, m := range kept.FindAllStringSubmatch(script, -1) {
+			if g.Files = maps.Clone(g.Files); g.Files[m[0]] == "" {
+				g.Files[m[0]] = "USER=admin\nPASSWORD=" + rand.Text() + "\n"
+			}
+		}
+		w.guests.Put(addr, g)
+		return 0
+	}
+	w.guests.Put(addr, g)
+	return addr.String() + "/24"
+}
+
+// What the shipped templates start, and where they leave credentials.
+var (
+	enabled = regexp.MustCompile(`systemctl enable (?:--now )?([a-z-]+)`)
+	kept    = regexp.MustCompile(`/etc/pvechat/credentials/[a-z]+`)
+	ports   = map[string]string{"nginx": "80", "gitea": "3000", "grafana-server": "3000", "postgresql": "5432", "docker": "2375"}
+)
 
 // files are the credentials that a container's installer would have left there.
 func files(c proxmoxtest.Container) map[string]string {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/crypto/ssh"
+
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 	"github.com/pvechat/pvechat/cmd/internal/daemon"
@@ -73,6 +75,7 @@ type world struct {
 	slack   *slacktest.Server            // nil: off
 	discord *discordtest.Server          // nil: off
 	guests  guesttest.Server             // behind the containers' addresses
+	login   ssh.PublicKey                // of the bot, there
 	secrets map[string]map[string]string // what lies in containers, by name and file
 	faults  faults
 
@@ -114,9 +117,13 @@ func newWorld(opts options) (_ *world, err error) {
 
 func (w *world) startProxmox() error {
 	o := proxmoxtest.Homelab()
+	o.Lease = w.lease
 	o.Scale = w.opts.Scale
 	w.pve = proxmoxtest.New(o)
-	w.pve.Token(pveToken, "demo", map[string][]string{"/": {"VM.Audit", "VM.PowerMgmt", "VM.Allocate", "Sys.Audit"}})
+	w.pve.Token(pveToken, "demo", map[string][]string{"/": {
+		"VM.Audit", "VM.PowerMgmt", "VM.Allocate", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Disk", "VM.Config.Network", "VM.Config.Options",
+		"SDN.Use", "Datastore.Audit", "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Sys.Audit",
+	}})
 	proxmoxtest.Populate(w.pve)
 	return w.pve.Start()
 }

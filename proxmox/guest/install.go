@@ -39,6 +39,7 @@ func (c *Client) Run(ctx context.Context, t Target, s Script) error {
 	end := "pvechat_" + rand.Text()
 	lines := &lineWriter{line: s.Line}
 	err := c.install(ctx, t, s.Within, lines, strings.Join([]string{
+		"# pvechat-install 1 run",
 		"set -u",
 		"umask 077",
 		"run=/run/pvechat-install.pid",
@@ -75,6 +76,7 @@ type File struct {
 func (c *Client) Put(ctx context.Context, t Target, f File) error {
 	end := "pvechat_" + rand.Text()
 	return c.install(ctx, t, c.cfg.Timeout, io.Discard, strings.Join([]string{
+		"# pvechat-install 1 put",
 		"set -eu",
 		"umask 077",
 		"path=" + quote(f.Path),

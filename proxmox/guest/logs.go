@@ -62,12 +62,12 @@ func readLogs(output []byte) ([]string, error) {
 	return nil, &Error{Kind: Output, Err: errors.New("the reply ends early")}
 }
 
-// secrets are shapes of secrets in lines that programs write. The group is
-// what may stay.
+// secrets are shapes of secrets in lines that programs write. The groups are
+// what may stay, before and after.
 var secrets = []*regexp.Regexp{
 	regexp.MustCompile(`(?i)([a-z0-9_.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api_?-?key|access_?-?key|private_?-?key|credential|session_?-?id|cookie)s?["']?\s*(?:[:=]|\bis\b|\bto\b)\s*)(?:"[^"]*"?|'[^']*'?|[^\s,;&]+)`),
 	regexp.MustCompile(`(?i)(\b(?:authorization|bearer|basic)\b["']?[:=]?\s+(?:bearer\s+|basic\s+|token\s+)?)[^\s,;"']+`),
-	regexp.MustCompile(`([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?:@)`),
+	regexp.MustCompile(`([a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(@)`),
 	regexp.MustCompile(`()-----BEGIN [A-Z ]*PRIVATE KEY-----.*`),
 	regexp.MustCompile(`()\b(?:xox[a-z]-|xapp-|gh[pousr]_|sk-|AKIA|eyJ)[A-Za-z0-9_.=/+-]{10,}`),
 	regexp.MustCompile(`()\b(?:[0-9a-fA-F]{32,}|[A-Za-z0-9+/_-]{40,}={0,2})(?:\b|$)`),
@@ -77,7 +77,7 @@ var secrets = []*regexp.Regexp{
 // only: a password in the middle of a sentence stays.
 func Redact(line string) string {
 	for _, shape := range secrets {
-		line = shape.ReplaceAllString(line, "${1}"+redacted)
+		line = shape.ReplaceAllString(line, "${1}"+redacted+"${2}")
 	}
 	return line
 }

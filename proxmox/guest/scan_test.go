@@ -471,12 +471,15 @@ password=hunter2 ok'; printf 'bell \007 \033[2J\n'`)
 func TestRedact(t *testing.T) {
 	for line, want := range map[string]string{
 		"listening on port 8096":                      "listening on port 8096",
+		"mounting tank:subvol-101-disk-1 at /srv:rw":  "mounting tank:subvol-101-disk-1 at /srv:rw",
+		"PVEAPIToken=u@pve!t=0123-45":                 "PVEAPIToken=[redacted]",
+		"see http://host:8080/a@b":                    "see http://host:8080/a@b",
 		"PASSWORD=hunter2":                            "PASSWORD=[redacted]",
 		"db_password: 's3 cret' ok":                   "db_password: [redacted] ok",
 		`{"api_key":"abc","user":"u"}`:                `{"api_key":[redacted],"user":"u"}`,
 		"The admin password is hunter2":               "The admin password is [redacted]",
 		"Authorization: Bearer abc.def":               "Authorization: Bearer [redacted]",
-		"postgres://app:pw@db/x":                      "postgres://app:[redacted]db/x",
+		"postgres://app:pw@db/x":                      "postgres://app:[redacted]@db/x",
 		"session 0123456789abcdef0123456789abcdef up": "session [redacted] up",
 		"using xoxb-123456789012-abc":                 "using [redacted]",
 		"GET /?token=abc&x=1":                         "GET /?token=[redacted]&x=1",

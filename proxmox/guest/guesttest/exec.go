@@ -40,6 +40,9 @@ func (s *Server) exec(ctx context.Context, g Guest, command string, stdio Stdio)
 			return 0
 		}
 	}
+	if g.Install != nil && shell == "/bin/sh -s" && strings.HasPrefix(string(script), "# pvechat-install 1") {
+		return g.Install(ctx, string(script), stdio.Out)
+	}
 	s.errorf("guesttest: client runs %q, which only a guest with a Root can do", command)
 	fmt.Fprintln(stdio.Err, "sh: not found")
 	return 127

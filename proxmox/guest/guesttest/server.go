@@ -41,6 +41,10 @@ type Guest struct {
 	Services []Service
 	NoInit   bool
 
+	// Install is given what sets the guest up, scripts and files, instead of
+	// anything being run; its result is the exit status. Nil: it is refused.
+	Install func(ctx context.Context, script string, out io.Writer) (status uint32)
+
 	// Root makes commands run through the real /bin/sh of this machine, which
 	// see the directory Root as / where they look for credentials, services
 	// and logs, and Root/bin before other programs. Files and Services are not
