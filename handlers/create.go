@@ -27,6 +27,9 @@ type Drafts interface {
 	DropDraft(ctx context.Context, id, person string) (bool, error)
 }
 
+// DraftFor is how long a draft is kept.
+const DraftFor = 24 * time.Hour
+
 func (h *Handlers) createRoutes() []Route {
 	return []Route{
 		{
@@ -83,7 +86,7 @@ func (h *Handlers) create(ctx context.Context, r *Request) chat.Answer {
 	places := h.places(r.Person)
 	if len(places) == 0 {
 		for _, cl := range h.Inventory.Snapshot().Clusters {
-			if cl.At.IsZero() && !cl.Stale() {
+			if h.Catalog.Of(cl.Name).At.IsZero() && !cl.Stale() {
 				return chat.Answer{Now: view.StillReading(cl.Name)}
 			}
 		}
@@ -163,6 +166,9 @@ func (h *Handlers) places(p chat.Person) []view.Place {
 	}
 	var list []view.Place
 	for _, cl := range h.Inventory.Snapshot().Clusters {
+		if h.Catalog.Of(cl.Name).At.IsZero() {
+			continue // what it offers is not known yet
+		}
 		for _, n := range cl.Nodes {
 			if !n.Online || len(create.Storages(cl, n.Name)) == 0 {
 				continue

@@ -98,7 +98,7 @@ func New(cfg Config) *Catalog { return &Catalog{cfg: cfg, offers: map[string]Off
 // Times of the background reading.
 const (
 	every    = 10 * time.Minute
-	first    = 5 * time.Second // until the nodes are known
+	first    = time.Second // until the nodes are known
 	patience = time.Minute
 )
 

@@ -7,6 +7,7 @@ import (
 	"github.com/pvechat/pvechat/bot/catalog"
 	"github.com/pvechat/pvechat/bot/create"
 	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/templates"
 	"github.com/pvechat/pvechat/storage"
 )
@@ -18,9 +19,10 @@ type creation struct {
 }
 
 // creation puts together what makes containers. guests are the clusters whose
-// containers can be entered; scan looks for services in a new one.
+// containers can be entered; scan looks for services in a new one, and show
+// shows how far it is.
 func (d *Daemon) creation(db *storage.DB, inv *inventory.Inventory, guests map[string]create.Guest, users map[string]string,
-	scan func(context.Context, inventory.ID) error,
+	scan func(context.Context, inventory.ID) error, show func(context.Context, jobs.Job, create.Progress) (create.Message, error),
 ) creation {
 	d.loadTemplates()
 	offers, makers := map[string]catalog.Source{}, map[string]create.Proxmox{}
@@ -30,7 +32,7 @@ func (d *Daemon) creation(db *storage.DB, inv *inventory.Inventory, guests map[s
 	c := creation{catalog: catalog.New(catalog.Config{Clusters: offers, Fleet: inv.Snapshot, Now: time.Now, Log: d.log})}
 	c.creator = create.New(create.Config{
 		Clusters: makers, TokenUser: users, Guests: guests, Templates: d.library.Load, Catalog: c.catalog, Inventory: inv, Events: db, HostKeys: db,
-		Now: time.Now, Log: d.log, Scan: scan,
+		Now: time.Now, Log: d.log, Scan: scan, Show: show,
 	})
 	return c
 }

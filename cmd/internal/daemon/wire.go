@@ -196,6 +196,8 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 		}
 		_, err := inside.Scan(ctx, c)
 		return err
+	}, func(ctx context.Context, j jobs.Job, p create.Progress) (create.Message, error) {
+		return h.Creating(ctx, j, p)
 	})
 	runner := jobs.New(jobs.Config{
 		Clusters: parts.jobs, TokenUser: parts.users, Store: db, Events: db, Inventory: inv, Holder: holder(), Now: time.Now, Log: d.log,
@@ -232,6 +234,8 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 			alarm.JobEnded(ctx, j)
 		},
 		Alerts: alarm, Audit: db, Drift: tables.how,
+		Templates: d.library.Load, Catalog: made.catalog, Drafts: db,
+		NextID: func(ctx context.Context, cluster string) (int, error) { return parts.configs[cluster].NextID(ctx) },
 	})
 	h.CredentialFiles = func(c *inventory.Container) []guest.CredentialFile {
 		return d.cfg.CredentialFiles(handlers.TargetOf(c))
@@ -316,6 +320,11 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 			"old jobs": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) {
 				if err := runner.Purge(ctx); err != nil && ctx.Err() == nil {
 					d.log.ErrorContext(ctx, "remove old jobs", "err", err)
+				}
+			}},
+			"old drafts": bot.Every{Period: time.Hour, Do: func(ctx context.Context) {
+				if _, err := db.PurgeDrafts(ctx, handlers.DraftFor); err != nil && ctx.Err() == nil {
+					d.log.ErrorContext(ctx, "remove old drafts", "err", err)
 				}
 			}},
 			"services": inside,
