@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/google/go-cmp/cmp"
+	slackgo "github.com/slack-go/slack"
+	"go.uber.org/goleak"
 
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
@@ -274,6 +274,53 @@ func form(intro string) chat.Form {
 		ID: "ct:a:delete:c_1", Title: "Delete container", Heading: "Delete wiki?", Submit: "Delete for good", State: "s.1",
 		Intro: []chat.Block{chat.Para{Text: chat.Texts(intro)}}, Ask: "Type its name…", CancelID: "cancel:c_1",
 		Inputs: []chat.Input{{ID: "name", Label: "Type wiki"}, {ID: "why", Label: "Why", Optional: true}},
+	}
+}
+
+// The limits hold only if the SDK sends the blocks as they were measured.
+func TestWhatIsSentIsWhatWasMeasured(t *testing.T) {
+	d := office(t, setup{})
+	hostile := []chat.Block{
+		chat.Para{Text: chat.Texts("<!channel> & \"quoted\" \u2028 </script> \xff 🟢")},
+		chat.Row{ID: "row:a", Name: "<b>", Word: "running", Facts: chat.Texts("5 %"), Menu: []chat.Button{{ID: "ct:a:show", Label: "M&M"}}},
+		chat.Controls{ID: "c", Buttons: []chat.Button{{ID: "b", Label: "<Go>", Confirm: &chat.Confirm{Title: "Go?", Text: "a & b"}}}},
+		chat.Pre{Lines: []string{"<a> & b", "\x00"}},
+	}
+	m, p, home := chat.Message{Summary: "<s>", Blocks: hostile}, chat.Panel{ID: "p", Title: "<p>", Blocks: hostile}, chat.Home{Blocks: hostile}
+	top, err := d.a.Post(d.ctx, chat.Target{Channel: ops}, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.a.Post(d.ctx, chat.Target{Channel: ops, Person: ana}, m); err != nil {
+		t.Error(err)
+	}
+	d.answers(chat.Answer{Now: panel("first")})
+	d.types(ana, ops, "list")
+	v := d.window(ana, 1)
+	for _, at := range []struct {
+		ref chat.Ref
+		s   chat.Surface
+	}{{top, m}, {panelRef(v.ID, ""), p}, {chat.Ref{Platform: chat.Slack, Kind: chat.HomeRef, ID: ana}, home}} {
+		if err := d.a.Update(d.ctx, at.ref, at.s); err != nil {
+			t.Error(err)
+		}
+	}
+	sent := map[string]string{}
+	for _, r := range d.s.Requests() {
+		sent[r.Method] = r.Arg("blocks") + r.Arg("view")
+	}
+	message := renderMessage(m).Blocks
+	for method, blocks := range map[string][]slackgo.Block{
+		"chat.postMessage": message, "chat.postEphemeral": message, "chat.update": message,
+		"views.update": renderModal(p, "", viewSize).Blocks.BlockSet, "views.publish": renderHome(home).Blocks.BlockSet,
+	} {
+		var measured []string
+		for _, b := range blocks {
+			measured = append(measured, string(b.(encoded)))
+		}
+		if want := "[" + strings.Join(measured, ",") + "]"; !strings.Contains(sent[method], want) {
+			t.Errorf("%s sent\n%s, not\n%s", method, sent[method], want)
+		}
 	}
 }
 

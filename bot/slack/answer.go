@@ -2,7 +2,6 @@ package slack
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -108,10 +107,8 @@ func (a *Adapter) submit(ctx context.Context, h chat.Handler, act *act, ack func
 }
 
 func updateResponse(s chat.Surface, act *act) any {
-	return struct {
-		Action string          `json:"response_action"`
-		View   json.RawMessage `json:"view"`
-	}{"update", renderModal(s, act.inv.Channel, ackSize).json()}
+	view := renderModal(s, act.inv.Channel, ackSize)
+	return slackgo.NewUpdateViewSubmissionResponse(&view)
 }
 
 // fieldErrors are errors at inputs that the form has; what was said of others
@@ -291,12 +288,21 @@ func (a *Adapter) window(ctx context.Context, act *act, s chat.Surface, replace 
 	if inWindow && replace {
 		return source, a.Update(ctx, source, s)
 	}
-	method := "views.open"
+	open, method := a.api.OpenViewContext, "views.open"
 	if inWindow {
-		method = "views.push"
+		open, method = a.api.PushViewContext, "views.push"
 	}
-	at, err := a.openView(ctx, method, act.trigger, renderModal(s, act.inv.Channel, viewSize))
-	at.Channel = act.inv.Channel
+	at := panelRef("", act.inv.Channel)
+	err := a.call(ctx, method, "", func() error {
+		if act.trigger == "" {
+			return slackgo.SlackErrorResponse{Err: "expired_trigger_id"}
+		}
+		v, err := open(ctx, string(act.trigger), renderModal(s, act.inv.Channel, viewSize))
+		if err == nil {
+			at.ID = v.ID
+		}
+		return err
+	})
 	switch {
 	case err == nil:
 		return at, nil

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	slackgo "github.com/slack-go/slack"
+
 	"github.com/pvechat/pvechat/bot/chat"
 )
 
@@ -32,19 +34,35 @@ const (
 // piece is what one chat.Block became; its blocks stay together.
 type piece struct {
 	kind   kind
-	blocks int
-	json   []byte // of the blocks, with commas between them
+	blocks []encoded
 }
 
-// fit returns the blocks of pieces within both limits, as a JSON array. What is
-// left out goes from the end, rows first, and a line says how many.
-func fit(pieces []piece, blocks, limit int, measure func([]byte) int) []byte {
+// encoded is a block that is JSON already. It is sent as it was measured: the
+// SDK, which encodes a tree once more at each level, only copies it.
+type encoded []byte
+
+func encode(block any) encoded {
+	b, _ := json.Marshal(block) // nothing that is rendered here can fail to marshal
+	return b
+}
+
+func (e encoded) MarshalJSON() ([]byte, error) { return e, nil }
+
+// BlockType and ID make it a block to the SDK, which asks for neither.
+func (encoded) BlockType() slackgo.MessageBlockType { return "" }
+func (encoded) ID() string                          { return "" }
+
+// fit returns the blocks of pieces within both limits. What is left out goes
+// from the end, rows first, and a line says how many.
+func fit(pieces []piece, blocks, limit int, measure func([]byte) int) []slackgo.Block {
 	limit -= 64 // the frame around the blocks
 	sizes := make([]int, len(pieces))
 	n, total := 0, 0
 	for i, p := range pieces {
-		sizes[i] = measure(p.json) + 2
-		n += p.blocks
+		for _, b := range p.blocks {
+			sizes[i] += measure(b) + 2
+		}
+		n += len(p.blocks)
 		total += sizes[i]
 	}
 	out := make([]bool, len(pieces))
@@ -62,38 +80,30 @@ func fit(pieces []piece, blocks, limit int, measure func([]byte) int) []byte {
 			}
 			out[i], first = true, min(first, i)
 			left++
-			n -= pieces[i].blocks
+			n -= len(pieces[i].blocks)
 			total -= sizes[i]
 		}
 	}
-	fitted := []byte{'['}
-	add := func(b []byte) {
-		if len(fitted) > 1 {
-			fitted = append(fitted, ',')
+	fitted := make([]slackgo.Block, 0, n+1)
+	say := func(s string) {
+		for _, b := range note(chat.Texts(s)) {
+			fitted = append(fitted, encode(b))
 		}
-		fitted = append(fitted, b...)
 	}
 	for i, p := range pieces {
 		if left > 0 && i == first {
-			add(encoded(note(chat.Texts(fmt.Sprintf("… and %d more", left)))))
+			say(fmt.Sprintf("… and %d more", left))
 		}
 		if !out[i] {
-			add(p.json)
+			for _, b := range p.blocks {
+				fitted = append(fitted, b)
+			}
 		}
 	}
-	if len(fitted) == 1 {
-		add(encoded(note(chat.Texts("Nothing to show."))))
+	if len(fitted) == 0 {
+		say("Nothing to show.")
 	}
-	return append(fitted, ']')
-}
-
-// encoded is blocks as they go over the wire, with commas between them.
-func encoded(blocks []any) []byte {
-	b, err := json.Marshal(blocks)
-	if err != nil {
-		return nil // nothing that is rendered here can fail to marshal
-	}
-	return b[1 : len(b)-1]
+	return fitted
 }
 
 func charCount(b []byte) int { return utf8.RuneCount(b) }

@@ -51,12 +51,11 @@ const (
 func Render(s chat.Surface) (json.RawMessage, error) {
 	switch s := s.(type) {
 	case chat.Message:
-		m := renderMessage(s)
-		return with(m, "blocks", m.Blocks), nil
+		return json.Marshal(renderMessage(s))
 	case chat.Panel, chat.Form:
-		return renderModal(s, "", viewSize).json(), nil
+		return json.Marshal(renderModal(s, "", viewSize))
 	case chat.Home:
-		return renderHome(s).json(), nil
+		return json.Marshal(renderHome(s))
 	}
 	return nil, fmt.Errorf("slack: no surface: %T", s)
 }
@@ -64,8 +63,8 @@ func Render(s chat.Surface) (json.RawMessage, error) {
 // message is the part of a message that Render owns. Every way to send one
 // has these two fields.
 type message struct {
-	Text   string `json:"text"`
-	Blocks []byte `json:"-"`
+	Text   string          `json:"text"`
+	Blocks []slackgo.Block `json:"blocks"`
 }
 
 func renderMessage(m chat.Message) message {
@@ -138,38 +137,10 @@ func (m metadata) String() string {
 	return string(b)
 }
 
-// sheet is a view as Slack takes it: a modal or a home.
-type sheet struct {
-	Type            slackgo.ViewType         `json:"type"`
-	CallbackID      string                   `json:"callback_id,omitempty"`
-	Title           *slackgo.TextBlockObject `json:"title,omitempty"`
-	Submit          *slackgo.TextBlockObject `json:"submit,omitempty"`
-	Close           *slackgo.TextBlockObject `json:"close,omitempty"`
-	PrivateMetadata string                   `json:"private_metadata,omitempty"`
-	NotifyOnClose   bool                     `json:"notify_on_close,omitempty"`
-	Blocks          []byte                   `json:"-"`
-}
-
-func (v sheet) json() []byte { return with(v, "blocks", v.Blocks) }
-
-// with is an object with one more field, which is JSON already: package json
-// would read it through once more for every object around it.
-func with(object any, field string, value []byte) []byte {
-	b, _ := json.Marshal(object) // strings and flags always marshal
-	b = slices.Grow(b, len(field)+len(value)+4)
-	b = b[:len(b)-1]
-	if len(b) > 1 {
-		b = append(b, ',')
-	}
-	b = append(b, '"')
-	b = append(append(b, field...), `":`...)
-	return append(append(b, value...), '}')
-}
-
 // renderModal renders s as a modal of at most limit bytes. A modal says when
 // it is closed.
-func renderModal(s chat.Surface, channel string, limit int) sheet {
-	v := sheet{Type: slackgo.VTModal, NotifyOnClose: true}
+func renderModal(s chat.Surface, channel string, limit int) slackgo.ModalViewRequest {
+	v := slackgo.ModalViewRequest{Type: slackgo.VTModal, NotifyOnClose: true}
 	r := &renderer{view: true}
 	var state string
 	switch s := s.(type) {
@@ -201,19 +172,19 @@ func renderModal(s chat.Surface, channel string, limit int) sheet {
 		r.blocks(m.Blocks)
 	}
 	v.PrivateMetadata = metadata{state, channel}.String()
-	v.Blocks = fit(r.pieces, viewBlocks, limit, byteCount)
+	v.Blocks.BlockSet = fit(r.pieces, viewBlocks, limit, byteCount)
 	return v
 }
 
-func renderHome(s chat.Surface) sheet {
+func renderHome(s chat.Surface) slackgo.HomeTabViewRequest {
 	m := asMessage(s)
 	r := &renderer{headers: true, view: true}
 	r.blocks(m.Blocks)
-	return sheet{
+	return slackgo.HomeTabViewRequest{
 		Type:            slackgo.VTHomeTab,
 		CallbackID:      "home",
 		PrivateMetadata: metadata{State: m.State}.String(),
-		Blocks:          fit(r.pieces, viewBlocks, viewSize, byteCount),
+		Blocks:          slackgo.Blocks{BlockSet: fit(r.pieces, viewBlocks, viewSize, byteCount)},
 	}
 }
 
@@ -324,9 +295,14 @@ func (r *renderer) blocks(blocks []chat.Block) {
 }
 
 func (r *renderer) add(k kind, blocks ...any) {
-	if len(blocks) > 0 {
-		r.pieces = append(r.pieces, piece{k, len(blocks), encoded(blocks)})
+	if len(blocks) == 0 {
+		return
 	}
+	p := piece{k, make([]encoded, len(blocks))}
+	for i, b := range blocks {
+		p.blocks[i] = encode(b)
+	}
+	r.pieces = append(r.pieces, p)
 }
 
 func (r *renderer) section(t chat.Text) {

@@ -226,8 +226,8 @@ func TestStateTravelsWithEveryControlOfAMessageAndInAViewsMetadata(t *testing.T)
 			`"action_id":"ct:a:menu"`, `"value":"ct:a:show"`, `"action_id":"i"`, `"action_id":"sel"`, `"value":"v"`, `"action_id":"b"`,
 		}},
 		"panel": {chat.Panel{State: "stopped.2", Blocks: blocks}, []string{
-			`"private_metadata":"{\"s\":\"stopped.2\"}"`,
 			`"action_id":"ct:a:menu"`, `"value":"ct:a:show"`, `"action_id":"i"`, `"action_id":"sel"`, `"value":"v"`, `"action_id":"b"`,
+			`"private_metadata":"{\"s\":\"stopped.2\"}"`,
 		}},
 		"home": {chat.Home{State: "all.1"}, []string{`"private_metadata":"{\"s\":\"all.1\"}"`}},
 	} {
@@ -332,7 +332,10 @@ func FuzzRenderStaysInsideSlacksLimits(f *testing.F) {
 				t.Error("rendered twice, it differs")
 			}
 		}
-		view := renderModal(g.panel(), "C0123456789", ackSize).json()
+		view, err := json.Marshal(renderModal(g.panel(), "C0123456789", ackSize))
+		if err != nil {
+			t.Fatal(err)
+		}
 		checkLimits(t, view)
 		if len(view) > 20_000 {
 			t.Errorf("an answer over the socket has %d bytes", len(view))

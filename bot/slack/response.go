@@ -93,60 +93,48 @@ type reply struct {
 	UnfurlMedia     bool   `json:"unfurl_media"`
 }
 
-func response(m chat.Message, replace bool) []byte {
-	r := reply{message: renderMessage(m), Type: "ephemeral", ReplaceOriginal: replace}
-	return with(r, "blocks", r.Blocks)
+func response(m chat.Message, replace bool) any {
+	return reply{message: renderMessage(m), Type: "ephemeral", ReplaceOriginal: replace}
 }
 
-var deleteOriginal = []byte(`{"delete_original":true}`)
+var deleteOriginal = struct {
+	DeleteOriginal bool `json:"delete_original"`
+}{true}
 
 // respond posts to a response address. The SDK's own call loses the reason of
 // a refusal, and its errors hold the address.
-func (a *Adapter) respond(ctx context.Context, address Secret, body []byte) error {
+func (a *Adapter) respond(ctx context.Context, address Secret, body any) error {
 	const method = "response_url"
 	if address == "" || !a.answers.take(address) {
 		return fmt.Errorf("slack: %s: %w", method, chat.ErrGone)
 	}
-	return a.exchange(ctx, endpoint{method: method, address: address}, body, nil)
-}
-
-// endpoint is where to post: a method of the Web API with its token, or a
-// response address.
-type endpoint struct {
-	method         string
-	address, token Secret
-}
-
-// exchange posts body and decodes the answer into out if that is not nil. Its
-// errors hold neither address nor token.
-func (a *Adapter) exchange(ctx context.Context, e endpoint, body []byte, out any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, string(e.address), bytes.NewReader(body))
+	b, err := json.Marshal(body)
 	if err != nil {
-		return fmt.Errorf("slack: %s has no address", e.method)
+		return fmt.Errorf("slack: %s: %w", method, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, string(address), bytes.NewReader(b))
+	if err != nil {
+		return fmt.Errorf("slack: %s is no address", method)
 	}
 	req.Header.Set("Content-Type", "application/json; charset=utf-8")
-	if e.token != "" {
-		req.Header.Set("Authorization", "Bearer "+string(e.token))
-	}
 	res, err := a.config.HTTPClient.Do(req)
 	if err != nil {
-		return apiError(e.method, err)
+		return apiError(method, err)
 	}
 	defer res.Body.Close()
-	said, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	said, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
 	if err != nil {
-		return apiError(e.method, err)
+		return apiError(method, err)
 	}
+	// The answer is JSON, or one word of plain text.
 	var answer struct {
-		OK     bool                     `json:"ok"`
-		Error  string                   `json:"error"`
-		Needed string                   `json:"needed"`
-		Meta   slackgo.ResponseMetadata `json:"response_metadata"`
+		OK    bool                     `json:"ok"`
+		Error string                   `json:"error"`
+		Meta  slackgo.ResponseMetadata `json:"response_metadata"`
 	}
-	method, isJSON := e.method, json.Unmarshal(said, &answer) == nil
-	if !isJSON && e.token == "" { // a response address may answer with one word
+	if json.Unmarshal(said, &answer) != nil {
 		answer.Error = cut(line(strings.TrimSpace(string(said))), 60)
-		answer.OK, isJSON = answer.Error == "ok" || answer.Error == "", true
+		answer.OK = answer.Error == "ok" || answer.Error == ""
 	}
 	switch {
 	case res.StatusCode == http.StatusTooManyRequests:
@@ -156,21 +144,11 @@ func (a *Adapter) exchange(ctx context.Context, e endpoint, body []byte, out any
 		}
 		return rateLimited(method, after)
 	case res.StatusCode == http.StatusOK && answer.OK:
-		if out == nil {
-			return nil
-		}
-		if err := json.Unmarshal(said, out); err != nil {
-			return fmt.Errorf("slack: %s: %w", method, err)
-		}
 		return nil
-	case res.StatusCode == http.StatusNotFound && e.token == "" && kinds[answer.Error] == nil:
+	case res.StatusCode == http.StatusNotFound && kinds[answer.Error] == nil:
 		return fmt.Errorf("slack: %s: HTTP 404: %w", method, chat.ErrGone)
-	case res.StatusCode >= 500, !isJSON, answer.Error == "":
+	case res.StatusCode >= 500, answer.Error == "":
 		return fmt.Errorf("slack: %s: HTTP %d", method, res.StatusCode)
 	}
-	hint := strings.Join(answer.Meta.Messages, "; ")
-	if answer.Needed != "" {
-		hint = "needs " + answer.Needed
-	}
-	return refusal(method, answer.Error, hint)
+	return refusal(method, answer.Error, strings.Join(answer.Meta.Messages, "; "))
 }

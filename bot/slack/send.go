@@ -32,78 +32,62 @@ func (a *Adapter) Post(ctx context.Context, to chat.Target, m chat.Message) (cha
 			return chat.Ref{}, err
 		}
 	}
-	body := posted{message: renderMessage(m), Channel: ref.Channel, Thread: to.Thread.ID}
-	var sent struct {
-		Channel   string `json:"channel"`
-		TS        string `json:"ts"`
-		MessageTS string `json:"message_ts"`
+	options := content(m)
+	if !to.Thread.Zero() {
+		options = append(options, slackgo.MsgOptionTS(to.Thread.ID))
 	}
 	if to.Channel != "" && to.Person != "" && !m.Public {
-		ref.Kind, body.User = chat.PrivateRef, to.Person
-		err := a.post(ctx, "chat.postEphemeral", "", body.json(), &sent)
-		ref.ID = sent.MessageTS
+		ref.Kind = chat.PrivateRef
+		err := a.call(ctx, "chat.postEphemeral", "", func() (err error) {
+			ref.ID, err = a.api.PostEphemeralContext(ctx, to.Channel, to.Person, options...)
+			return err
+		})
 		return ref, err
 	}
-	if err := a.post(ctx, "chat.postMessage", ref.Channel, body.json(), &sent); err != nil {
+	err := a.call(ctx, "chat.postMessage", ref.Channel, func() (err error) {
+		ref.Channel, ref.ID, err = a.api.PostMessageContext(ctx, ref.Channel, options...)
+		return err
+	})
+	if err != nil {
 		return chat.Ref{}, err
 	}
-	ref.Channel, ref.ID = sent.Channel, sent.TS
 	return ref, nil
 }
 
-// posted is what the methods for messages take.
-type posted struct {
-	message
-	Channel     string `json:"channel"`
-	User        string `json:"user,omitempty"`      // who alone sees it
-	Thread      string `json:"thread_ts,omitempty"` // where it answers below
-	TS          string `json:"ts,omitempty"`        // of the message to replace
-	UnfurlLinks bool   `json:"unfurl_links"`
-	UnfurlMedia bool   `json:"unfurl_media"`
+// content is m as the SDK's calls for messages take it.
+func content(m chat.Message) []slackgo.MsgOption {
+	r := renderMessage(m)
+	return []slackgo.MsgOption{
+		slackgo.MsgOptionText(r.Text, false),
+		slackgo.MsgOptionBlocks(r.Blocks...),
+		slackgo.MsgOptionDisableLinkUnfurl(),
+		slackgo.MsgOptionDisableMediaUnfurl(),
+	}
 }
-
-func (p posted) json() []byte { return with(p, "blocks", p.Blocks) }
 
 // Update replaces what is shown at a Ref.
 func (a *Adapter) Update(ctx context.Context, at chat.Ref, s chat.Surface) error {
 	switch at.Kind {
 	case chat.MessageRef:
-		return a.post(ctx, "chat.update", "", posted{message: renderMessage(asMessage(s)), Channel: at.Channel, TS: at.ID}.json(), nil)
+		return a.call(ctx, "chat.update", "", func() error {
+			_, _, _, err := a.api.UpdateMessageContext(ctx, at.Channel, at.ID, content(asMessage(s))...)
+			return err
+		})
 	case chat.PanelRef:
-		return a.post(ctx, "views.update", "", viewed{ID: at.ID, View: renderModal(s, at.Channel, viewSize)}.json(), nil)
+		return a.call(ctx, "views.update", "", func() error {
+			_, err := a.api.UpdateViewContext(ctx, renderModal(s, at.Channel, viewSize), "", "", at.ID)
+			return err
+		})
 	case chat.HomeRef:
-		return a.post(ctx, "views.publish", "", viewed{User: at.ID, View: renderHome(s)}.json(), nil)
+		return a.call(ctx, "views.publish", "", func() error {
+			_, err := a.api.PublishViewContext(ctx, slackgo.PublishViewContextRequest{UserID: at.ID, View: renderHome(s)})
+			return err
+		})
 	case chat.PrivateRef:
 		m, address := parseKey(at)
 		return a.respond(ctx, address, response(asMessage(s), m != more))
 	}
 	return fmt.Errorf("slack: update %v: %w", at, chat.ErrGone)
-}
-
-// viewed is what the methods for views take.
-type viewed struct {
-	Trigger string `json:"trigger_id,omitempty"`
-	ID      string `json:"view_id,omitempty"`
-	User    string `json:"user_id,omitempty"`
-	View    sheet  `json:"-"`
-}
-
-func (v viewed) json() []byte { return with(v, "view", v.View.json()) }
-
-// openView opens a view, or pushes it on the one that is open.
-func (a *Adapter) openView(ctx context.Context, method string, trigger Secret, v sheet) (chat.Ref, error) {
-	if trigger == "" {
-		return chat.Ref{}, refusal(method, "expired_trigger_id", "")
-	}
-	var opened struct {
-		View struct {
-			ID string `json:"id"`
-		} `json:"view"`
-	}
-	if err := a.post(ctx, method, "", viewed{Trigger: string(trigger), View: v}.json(), &opened); err != nil {
-		return chat.Ref{}, err
-	}
-	return panelRef(opened.View.ID, ""), nil
 }
 
 // taken stands where something was that cannot be removed.
@@ -129,16 +113,6 @@ func (a *Adapter) Delete(ctx context.Context, at chat.Ref) error {
 		}
 	}
 	return fmt.Errorf("slack: delete %v: %w", at, chat.ErrGone)
-}
-
-// post calls a method with what is shown, at its pace, and decodes the answer
-// into out where that is not nil. The SDK's calls encode every block several
-// times over and decode the whole surface that Slack sends back: that was three
-// quarters of a click.
-func (a *Adapter) post(ctx context.Context, method, channel string, body []byte, out any) error {
-	return a.paced(ctx, method, channel, func() error {
-		return a.exchange(ctx, endpoint{method, Secret(a.config.APIURL + method), a.config.BotToken}, body, out)
-	})
 }
 
 // call makes a call of the Web API at its pace. channel is where it posts.
