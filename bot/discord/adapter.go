@@ -1,6 +1,9 @@
 // Package discord is the chat adapter for Discord: it turns what people do there
 // into invocations, and answers into messages of Components V2 and modals.
 //
+// What people do comes over the gateway or, in HTTP mode, to [Adapter.Routes];
+// everything behind that is the same.
+//
 // It stands on discordgo for the gateway and for REST. What discordgo v0.29 does
 // badly is kept away from it: the gateway's messages that make it hang or
 // identify in a loop never reach it (relay.go), it never reconnects by itself
@@ -24,6 +27,7 @@ import (
 
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/chat/pace"
+	"github.com/pvechat/pvechat/bot/chat/webhook"
 )
 
 // Config is what an [Adapter] needs. It prints without the token.
@@ -31,6 +35,10 @@ type Config struct {
 	BotToken      string   // discord.bot_token, without "Bot "
 	ApplicationID string   // discord.application_id
 	GuildIDs      []string // discord.guild_ids; where commands are registered; empty: everywhere
+
+	// PublicKey is the application's, in hexadecimal digits, for HTTP mode; empty:
+	// the gateway.
+	PublicKey string
 
 	APIURL      string            // origin of the API; empty: https://discord.com
 	HTTPTimeout time.Duration     // of one request; zero: 10 s
@@ -61,6 +69,9 @@ type Adapter struct {
 	copies copies
 
 	suspect chan struct{} // the token was refused
+
+	endpoint *webhook.Endpoint // of HTTP mode, or nil
+	running  *running          // of Run; the endpoint lets nobody near before it is there
 
 	mu     sync.Mutex
 	health chat.Health
@@ -117,6 +128,11 @@ func New(cfg Config) (*Adapter, error) {
 		health:  chat.Health{Detail: "not started", Since: cfg.Now()},
 	}
 	way.pace = &a.pace
+	if cfg.PublicKey != "" {
+		if a.endpoint, err = newEndpoint(cfg); err != nil {
+			return nil, err
+		}
+	}
 	if a.rest, err = a.session(a.client); err != nil {
 		return nil, err
 	}
@@ -160,6 +176,9 @@ func (a *Adapter) Health() chat.Health {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	h := a.health
+	if h.OK && h.Detail == "" && a.endpoint != nil {
+		h.Detail = a.endpoint.Detail()
+	}
 	if wait := a.way.refused.wait(time.Now()); h.OK && wait > 0 {
 		h.OK, h.Detail = false, fmt.Sprintf("paused for %s: Discord refused %d requests in %s", wait.Round(time.Second), refusals, refusalsIn)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -37,8 +38,12 @@ type scene struct {
 	ctx context.Context
 	sim *discordtest.Server
 	*Adapter
-	logs *notebook
-	stop context.CancelFunc // ends Run
+	logs  *notebook
+	stop  context.CancelFunc // ends Run
+	http  bool               // Discord calls the adapter, instead of being called
+	web   *http.Server
+	fails bool              // Run is to return an error
+	way   *wiretest.Network // to web
 
 	mu   sync.Mutex
 	play func(ctx context.Context, inv chat.Invocation) chat.Answer
@@ -107,16 +112,23 @@ func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) 
 func (s *scene) open(h chat.Handler, how ...func(*discordtest.Options, *Config)) {
 	t := s.t
 	t.Helper()
-	net := wiretest.New()
+	network := wiretest.New()
 	// A bubble's clock begins before the time of Discord's ids.
 	now := func() time.Time { return time.Now().AddDate(26, 10, 22) }
-	opts := discordtest.Options{BotToken: canary, Listener: net, Now: now}
+	opts := discordtest.Options{BotToken: canary, Listener: network, Now: now}
 	cfg := Config{
 		BotToken: canary, ApplicationID: "3000000000000000003", GuildIDs: []string{"4000000000000000004"},
-		Transport: &http.Transport{DialContext: net.Dial}, Dialer: &websocket.Dialer{NetDialContext: net.Dial},
+		Transport: &http.Transport{DialContext: network.Dial}, Dialer: &websocket.Dialer{NetDialContext: network.Dial},
 		Now: now,
 	}
 	cfg.Log = slog.New(slog.NewJSONHandler(s.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	if s.http {
+		// Its network changes when the connection is cut.
+		dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return s.way.Dial(ctx, network, addr)
+		}
+		opts.HTTPClient = &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+	}
 	for _, change := range how {
 		change(&opts, &cfg)
 	}
@@ -132,6 +144,9 @@ func (s *scene) open(h chat.Handler, how ...func(*discordtest.Options, *Config))
 	s.sim.KickBot(apart)
 
 	cfg.APIURL = s.sim.URL()
+	if s.http {
+		cfg.PublicKey = s.sim.PublicKey()
+	}
 	var err error
 	if s.Adapter, err = New(cfg); err != nil {
 		t.Fatal(err)
@@ -145,7 +160,7 @@ func (s *scene) open(h chat.Handler, how ...func(*discordtest.Options, *Config))
 	t.Cleanup(func() {
 		defer cancel()
 		stop()
-		if err := <-ended; err != nil {
+		if err := <-ended; (err != nil) != s.fails {
 			t.Errorf("Run returned %v", err)
 		}
 		for _, r := range s.sim.Unexpected() {
@@ -156,7 +171,28 @@ func (s *scene) open(h chat.Handler, how ...func(*discordtest.Options, *Config))
 		}
 	})
 	time.Sleep(time.Second)
-	s.await("the connection", func() bool { return s.sim.Connected() == 1 && s.Health().OK })
+	s.await("the connection", func() bool { return (s.http || s.sim.Connected() == 1) && s.Health().OK })
+	if s.http {
+		t.Cleanup(func() { _ = s.web.Close() })
+		s.listen()
+	}
+}
+
+// listen serves the adapter's routes, and makes Discord call there.
+func (s *scene) listen() {
+	s.t.Helper()
+	mux := http.NewServeMux()
+	for pattern, h := range s.Routes() {
+		mux.Handle(pattern, h)
+	}
+	if s.web != nil {
+		_ = s.web.Close()
+	}
+	s.way, s.web = wiretest.New(), &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() { _ = s.web.Serve(s.way) }() // ends with Close
+	if err := s.sim.SetInteractionsEndpoint(s.ctx, "http://pvechat.test/discord/interactions"); err != nil {
+		s.t.Fatal(err)
+	}
 }
 
 // await lets everything happen that happens by itself, and time pass where that

@@ -12,14 +12,18 @@ import (
 )
 
 func TestDiscordIsAChatPlatform(t *testing.T) {
-	chattest.Run(t, chattest.Harness{
-		Bubble: synctest.Test,
-		Open: func(t *testing.T, h chat.Handler) chattest.Room {
-			s := &scene{t: t, logs: &notebook{}}
-			s.open(h)
-			return &room{Adapter: s.Adapter, scene: s}
-		},
-	})
+	for name, http := range map[string]bool{"gateway": false, "http": true} {
+		t.Run(name, func(t *testing.T) {
+			chattest.Run(t, chattest.Harness{
+				Bubble: synctest.Test,
+				Open: func(t *testing.T, h chat.Handler) chattest.Room {
+					s := &scene{t: t, logs: &notebook{}, http: http}
+					s.open(h)
+					return &room{Adapter: s.Adapter, scene: s}
+				},
+			})
+		})
+	}
 }
 
 // room is the guild as chattest sees it.
@@ -93,6 +97,10 @@ func (r *room) Await(what string, cond func() bool) { r.scene.t.Helper(); r.scen
 func (r *room) Redeliver() { r.scene.sim.Redeliver() }
 
 func (r *room) Cut() {
+	if r.scene.http {
+		r.scene.listen()
+		return
+	}
 	before := r.scene.sim.Identifies()
 	r.scene.sim.CloseGateway(4000)
 	r.scene.await("another connection", func() bool { return r.scene.sim.Identifies() > before && r.scene.sim.Connected() == 1 })

@@ -104,14 +104,17 @@ type running struct {
 	problem string
 }
 
-// serve is one connection, from its preparation to its end; it says why that
-// was.
+// serve is one connection, or the time in which interactions are taken over
+// HTTP, from its preparation to its end; it says why that was.
 func (r *running) serve(wanted []command) error {
 	if !r.checked {
 		if err := r.check(wanted); err != nil {
 			return err
 		}
 		r.checked = true
+	}
+	if r.endpoint != nil {
+		return r.attend()
 	}
 	if err := r.budget(); err != nil {
 		return err
@@ -150,6 +153,26 @@ func (r *running) identity(ctx context.Context) error {
 		r.log.Info("discord knows the bot", "bot", me.ID, "name", me.Name)
 	}
 	return err
+}
+
+// guard tries the token again whenever Discord has refused it somewhere, and
+// calls end where it is refused once more. wait returns after ctx has ended.
+func (r *running) guard(ctx context.Context, end context.CancelCauseFunc) (wait func()) {
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			select {
+			case <-r.suspect:
+				var f *fatalError
+				if err := r.identity(ctx); errors.As(err, &f) {
+					end(err)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return work.Wait
 }
 
 // spare is how many sessions of a day are left alone: Discord resets the token
@@ -203,21 +226,7 @@ func (r *running) connect() error {
 			r.dispatch(e.RawData)
 		}
 	})
-	var guard sync.WaitGroup
-	defer guard.Wait()
-	guard.Go(func() {
-		for {
-			select {
-			case <-r.suspect:
-				var f *fatalError
-				if err := r.identity(ctx); errors.As(err, &f) {
-					end(err)
-				}
-			case <-ctx.Done():
-				return
-			}
-		}
-	})
+	defer r.guard(ctx, end)()
 	closed := make(chan struct{})
 	var once sync.Once
 	s.AddHandler(func(*discordgo.Session, *discordgo.Disconnect) { once.Do(func() { close(closed) }) })

@@ -1,4 +1,6 @@
-// Package slack connects the bot to a Slack workspace over Socket Mode.
+// Package slack connects the bot to a Slack workspace: over Socket Mode, which
+// needs no address of the bot's own, or over HTTP, where Slack calls
+// [Adapter.Routes]. Everything behind the delivery is the same.
 //
 // It decodes what people do into a [chat.Invocation], shows what the bot
 // answers as messages, modals and App Home, and owns everything that is
@@ -39,6 +41,7 @@ import (
 
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/chat/pace"
+	"github.com/pvechat/pvechat/bot/chat/webhook"
 )
 
 const (
@@ -62,7 +65,10 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 // Config configures an [Adapter].
 type Config struct {
 	BotToken Secret // xoxb-…; scopes as in [Manifest]
-	AppToken Secret // xapp-…, with connections:write
+
+	// Either is needed: an AppToken (xapp-…, with connections:write) for Socket
+	// Mode, or the SigningSecret of the app for HTTP mode.
+	AppToken, SigningSecret Secret
 
 	// APIURL is the address of the Web API. Default https://slack.com/api/.
 	APIURL string
@@ -73,7 +79,7 @@ type Config struct {
 
 	// Connections is the number of Socket Mode connections. Slack renews each
 	// of them every few hours; with two or more nothing is missed meanwhile.
-	// Default 2; Slack takes 10 of an app.
+	// Default 2; Slack takes 10 of an app. HTTP mode has none.
 	Connections int
 
 	HTTPClient *http.Client      // default: one with a timeout of 10 s
@@ -92,6 +98,9 @@ type Adapter struct {
 	stagger time.Duration // between the starts of two connections
 	suspect chan struct{} // the bot token was refused
 
+	endpoint *webhook.Endpoint // of HTTP mode, or nil
+	inbox    *inbox            // of Run; the endpoint lets nobody near before it is there
+
 	mu     sync.Mutex
 	health chat.Health
 	open   map[int]bool // connections that Slack has greeted
@@ -105,8 +114,8 @@ func New(c Config) (*Adapter, error) {
 	if c.BotToken == "" {
 		return nil, errors.New("slack: slack.bot_token is missing")
 	}
-	if c.AppToken == "" {
-		return nil, errors.New("slack: slack.app_token is missing")
+	if (c.AppToken == "") == (c.SigningSecret == "") {
+		return nil, errors.New("slack: either slack.app_token or slack.signing_secret is needed")
 	}
 	if c.APIURL == "" {
 		c.APIURL = defaultAPIURL
@@ -115,6 +124,9 @@ func New(c Config) (*Adapter, error) {
 		return nil, errors.New("slack: slack.api_url is not an http or https address")
 	}
 	c.APIURL = strings.TrimRight(c.APIURL, "/") + "/"
+	if c.SigningSecret != "" {
+		c.Connections = 1 // that there is somebody to call
+	}
 	if c.Connections <= 0 {
 		c.Connections = defaultConnections
 	}
@@ -131,7 +143,7 @@ func New(c Config) (*Adapter, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	return &Adapter{
+	a := &Adapter{
 		config: c,
 		api: slackgo.New(string(c.BotToken),
 			slackgo.OptionAPIURL(c.APIURL),
@@ -144,7 +156,11 @@ func New(c Config) (*Adapter, error) {
 		health:  chat.Health{Detail: "not started"},
 		suspect: make(chan struct{}, 1),
 		open:    map[int]bool{},
-	}, nil
+	}
+	if c.SigningSecret != "" {
+		a.endpoint = a.newEndpoint()
+	}
+	return a, nil
 }
 
 // silent takes what the SDK would print: it knows no levels, and what matters
@@ -164,11 +180,16 @@ var space = chat.Space{Board: 12, Panel: 30, Home: 30, Events: 10, ControlsFirst
 // Space says how many rows fit.
 func (a *Adapter) Space() chat.Space { return space }
 
-// Health says whether a connection is open.
+// Health says whether a connection is open; over HTTP, whether requests are
+// taken.
 func (a *Adapter) Health() chat.Health {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.health
+	h := a.health
+	if h.OK && a.endpoint != nil {
+		h.Detail = a.endpoint.Detail()
+	}
+	return h
 }
 
 // none is no connection: what is reported of it is why there is none.
@@ -213,13 +234,13 @@ func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 		a.groups.refresh(running, a)
 		wg.Go(func() { a.groups.run(running, a) })
 		wg.Go(func() { stop(a.guard(running)) })
-		s := &socket{a: a, h: h, wg: &wg, began: map[int]time.Time{}}
-		for i := range a.config.Connections {
-			wg.Go(func() {
-				if err := s.run(running, i); err != nil {
-					stop(err)
-				}
-			})
+		a.inbox = &inbox{a: a, h: h}
+		if a.endpoint != nil {
+			a.endpoint.Open(running)
+			wg.Go(func() { <-running.Done(); a.endpoint.Close() })
+			a.report(0, true, "")
+		} else {
+			a.connect(running, &wg, stop)
 		}
 		<-running.Done()
 		wg.Wait()
@@ -235,6 +256,18 @@ func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 		a.report(i, false, detail)
 	}
 	return err
+}
+
+// connect keeps the connections of Socket Mode open until ctx ends.
+func (a *Adapter) connect(ctx context.Context, wg *sync.WaitGroup, stop context.CancelCauseFunc) {
+	s := &socket{inbox: a.inbox, wg: wg, began: map[int]time.Time{}}
+	for i := range a.config.Connections {
+		wg.Go(func() {
+			if err := s.run(ctx, i); err != nil {
+				stop(err)
+			}
+		})
+	}
 }
 
 // required are the scopes without which nothing can be answered.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +32,8 @@ const (
 
 	botToken = "xoxb-canary-bot"
 	appToken = "xapp-canary-app"
+
+	signingSecret = "canary-signing"
 )
 
 // desk is an adapter at work in a workspace.
@@ -40,7 +43,8 @@ type desk struct {
 	s    *slacktest.Server
 	a    *Adapter
 	log  *buffer
-	stop func() error // ends Run and returns what it returned
+	web  *httptest.Server // in HTTP mode
+	stop func() error     // ends Run and returns what it returned
 
 	under sync.WaitGroup // for tests that act as the socket
 
@@ -107,13 +111,14 @@ type setup struct {
 	h      chat.Handler // nil: the desk itself
 	slack  slacktest.Options
 	config func(*Config)
+	http   bool // Slack calls the adapter, instead of being called
 	before func(*slacktest.Server)
 }
 
 // workspace builds a workspace and an adapter that does not run yet.
 func workspace(t *testing.T, o setup) *desk {
 	t.Helper()
-	o.slack.BotToken, o.slack.AppToken = botToken, appToken
+	o.slack.BotToken, o.slack.AppToken, o.slack.SigningSecret = botToken, appToken, signingSecret
 	s := slacktest.New(o.slack)
 	s.AddUser(ana, "ana", "S0ADMINS1", "S0OTHERS1")
 	s.AddUser(bob, "bob")
@@ -132,6 +137,9 @@ func workspace(t *testing.T, o setup) *desk {
 		BotToken: botToken, AppToken: appToken, APIURL: strings.TrimSuffix(s.APIURL(), "/"), Connections: 1,
 		HTTPClient: &http.Client{Transport: transport, Timeout: 10 * time.Second},
 		Log:        slog.New(slog.NewTextHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	}
+	if o.http {
+		c.AppToken, c.SigningSecret = "", signingSecret
 	}
 	if o.config != nil {
 		o.config(&c)
@@ -185,7 +193,28 @@ func office(t *testing.T, o setup) *desk {
 		}
 	})
 	d.await("a connection", func() bool { return d.a.Health().OK })
+	if o.http {
+		d.listen()
+	}
 	return d
+}
+
+// listen serves the adapter's routes at an address of their own, and makes
+// Slack call there.
+func (d *desk) listen() {
+	d.t.Helper()
+	mux := http.NewServeMux()
+	for pattern, h := range d.a.Routes() {
+		mux.Handle(pattern, h)
+	}
+	if d.web != nil {
+		d.web.Close()
+	}
+	d.web = httptest.NewServer(mux)
+	d.t.Cleanup(d.web.Close)
+	if err := d.s.SetRequestURL(d.ctx, d.web.URL); err != nil {
+		d.t.Fatal(err)
+	}
 }
 
 func (d *desk) await(what string, cond func() bool) {
@@ -1047,9 +1076,10 @@ func TestATokenRevokedWhileRunningEndsRun(t *testing.T) {
 
 func TestMissingSettingsAreNamedWithoutAnyCall(t *testing.T) {
 	for want, c := range map[string]Config{
-		"slack.bot_token is missing": {AppToken: "x"},
-		"slack.app_token is missing": {BotToken: "x"},
-		"slack.api_url":              {BotToken: "x", AppToken: "x", APIURL: "ftp://slack"},
+		"slack.bot_token is missing":              {AppToken: "x"},
+		"slack.app_token or slack.signing_secret": {BotToken: "x"},
+		"either slack.app_token":                  {BotToken: "x", AppToken: "x", SigningSecret: "x"},
+		"slack.api_url":                           {BotToken: "x", AppToken: "x", APIURL: "ftp://slack"},
 	} {
 		if _, err := New(c); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)

@@ -14,10 +14,14 @@ import (
 )
 
 func TestSlackIsAChatPlatform(t *testing.T) {
-	chattest.Run(t, chattest.Harness{Open: func(t *testing.T, h chat.Handler) chattest.Room {
-		d := office(t, setup{h: h})
-		return &room{Adapter: d.a, desk: d}
-	}})
+	for name, http := range map[string]bool{"socket": false, "http": true} {
+		t.Run(name, func(t *testing.T) {
+			chattest.Run(t, chattest.Harness{Open: func(t *testing.T, h chat.Handler) chattest.Room {
+				d := office(t, setup{h: h, http: http})
+				return &room{Adapter: d.a, desk: d}
+			}})
+		})
+	}
 }
 
 // room is the workspace as chattest sees it.
@@ -139,6 +143,10 @@ func (r *room) Redeliver() {
 }
 
 func (r *room) Cut() {
+	if r.desk.web != nil {
+		r.desk.listen()
+		return
+	}
 	before := r.desk.s.Connections()
 	r.desk.s.Disconnect("")
 	r.desk.await("another connection", func() bool {

@@ -16,10 +16,6 @@ import (
 	"github.com/pvechat/pvechat/bot/chat/wire"
 )
 
-// ackTimeout is how long an acknowledgement may wait for its connection. Slack
-// has given up by then.
-const ackTimeout = 3 * time.Second
-
 const (
 	silence  = 30 * time.Second // without a ping a connection is dead; Slack's own clients wait as long
 	drain    = time.Second      // what is under way may still be acknowledged on a connection that ends
@@ -34,10 +30,8 @@ var errSilent = fmt.Errorf("nothing heard from Slack for %s", silence)
 // socket is the stream of envelopes that all connections share: Slack gives
 // each envelope to one of them.
 type socket struct {
-	a    *Adapter
-	h    chat.Handler
-	wg   *sync.WaitGroup // of Run: what is under way
-	seen envelopes
+	*inbox
+	wg *sync.WaitGroup // of Run: what is under way
 
 	mu    sync.Mutex
 	began map[int]time.Time // connections that are open, or about to be
@@ -209,67 +203,13 @@ func (s *socket) event(ctx context.Context, client *socketmode.Client, e socketm
 	return nil
 }
 
-// take starts what an envelope asks for on a goroutine of its own. One that
-// comes again is acknowledged as the first time: of a form, with its answer.
+// take starts what an envelope asks for on a goroutine of its own.
 func (s *socket) take(ctx context.Context, client *socketmode.Client, req socketmode.Request) {
-	d, first := s.seen.note(req.EnvelopeID)
-	send := func(payload any) error {
-		ctx, cancel := context.WithTimeout(ctx, ackTimeout)
-		defer cancel()
-		return client.AckCtx(ctx, req.EnvelopeID, payload)
-	}
 	s.wg.Go(func() {
-		if first {
-			s.a.serve(ctx, s.h, req.Type, req.Payload, func(payload any) error {
-				d.payload = payload
-				close(d.answered)
-				return send(payload)
-			})
-			return
-		}
-		late := time.NewTimer(ackTimeout)
-		defer late.Stop()
-		select {
-		case <-d.answered:
-			_ = send(d.payload)
-		case <-late.C: // the first one was not acknowledged for a reason
-		case <-ctx.Done():
-		}
+		s.inbox.take(ctx, req.EnvelopeID, req.Type, req.Payload, func(payload any) error {
+			ctx, cancel := context.WithTimeout(ctx, ackTimeout)
+			defer cancel()
+			return client.AckCtx(ctx, req.EnvelopeID, payload)
+		})
 	})
-}
-
-// delivery is what became of an envelope.
-type delivery struct {
-	answered chan struct{}
-	payload  any // of its acknowledgement
-}
-
-// envelopes remembers the last envelopes: one that was acknowledged late comes
-// twice.
-type envelopes struct {
-	mu   sync.Mutex
-	ids  map[string]*delivery
-	last []string
-}
-
-const remembered = 512
-
-// note notes an envelope and reports whether it is new.
-func (e *envelopes) note(id string) (d *delivery, first bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if d := e.ids[id]; d != nil {
-		return d, false
-	}
-	if e.ids == nil {
-		e.ids = map[string]*delivery{}
-	}
-	d = &delivery{answered: make(chan struct{})}
-	e.ids[id] = d
-	e.last = append(e.last, id)
-	if len(e.last) > remembered {
-		delete(e.ids, e.last[0])
-		e.last = e.last[1:]
-	}
-	return d, true
 }

@@ -36,7 +36,7 @@ func TestASecretPrintsAsNothingElse(t *testing.T) {
 }
 
 func TestAnEnvelopeIsRememberedForAWhile(t *testing.T) {
-	var e envelopes
+	var e deliveries
 	first := func(id string) bool { _, first := e.note(id); return first }
 	if !first("a") || first("a") {
 		t.Error("it is not remembered")
@@ -51,7 +51,7 @@ func TestAnEnvelopeIsRememberedForAWhile(t *testing.T) {
 
 func TestWhatTheSDKCannotReadIsReadAllTheSame(t *testing.T) {
 	d := office(t, setup{})
-	s := &socket{a: d.a, h: d, wg: &d.under}
+	s := &socket{inbox: &inbox{a: d.a, h: d}, wg: &d.under}
 	client := socketmode.New(slackgo.New("x"))
 	for _, frame := range []string{
 		`{"envelope_id":"e1","type":"interactive","payload":{"type":"block_actions","user":{"id":"U1"},"actions":[{"type":"button","action_id":"x","action_ts":"1"}],"message":{"blocks":[{"type":"input","element":{"type":"brand_new"}}]}}}`,

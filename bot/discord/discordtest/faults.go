@@ -202,12 +202,18 @@ func (s *Server) Reconnect() {
 	}
 }
 
-// Redeliver sends the last interaction to the gateway once more, as Discord may
-// where a session is resumed. It does nothing before the first one.
+// Redeliver sends the last interaction once more, as Discord may where a session
+// is resumed, and whoever stands before an endpoint at any time. It does nothing
+// before the first one.
 func (s *Server) Redeliver() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.last != nil {
+	switch to := s.endpoint; {
+	case s.last == nil:
+	case to == "":
 		s.dispatch("INTERACTION_CREATE", s.last)
+	default:
+		payload := mustMarshal(s.last)
+		s.busy.Go(func() { _, _, _ = s.post(s.ctx, to, payload, true) }) // nobody waits for its answer
 	}
 }

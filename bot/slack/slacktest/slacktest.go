@@ -1,5 +1,5 @@
 // Package slacktest is a Slack workspace for tests and for the demo: the Web
-// API, Socket Mode, response URLs and the people who type and click, over real
+// API, Socket Mode, signed requests, response URLs and the people who type and click, over real
 // HTTP and WebSocket. It shares no type with any Slack client, so it cannot
 // agree with a client's mistakes, and it refuses what Slack refuses: the limits
 // of Block Kit, scopes, membership, triggers that live three seconds, response
@@ -36,6 +36,9 @@
 //   - An input keeps what was typed when a view is updated, as long as its
 //     block_id, action_id and type stay; a new initial value is then not shown.
 //   - A view may have 250,000 bytes of JSON.
+//   - An event that is not acknowledged over HTTP is sent again as over a
+//     socket; Slack waits a minute and five between its retries. Any other
+//     answer than 200 is an error to a person at once.
 //   - Acknowledgements in several WebSocket frames are reassembled here; Slack
 //     does not do that.
 //
@@ -74,6 +77,10 @@ type Options struct {
 	Scopes   []string // of the bot token; default: those of the app's manifest
 	Command  string   // the slash command; default "/pve"
 
+	// SigningSecret signs requests, see [Server.SetRequestURL]; default
+	// "signing-secret".
+	SigningSecret string
+
 	PingEvery time.Duration // between WebSocket pings; default 5 s
 	Deadline  time.Duration // for an acknowledgement; default 3 s
 	Listener  net.Listener  // default: a free port of the loopback address
@@ -94,8 +101,13 @@ type Server struct {
 	srv  *http.Server
 	base string // http://host:port
 
-	done chan struct{}
-	wg   sync.WaitGroup
+	client     *http.Client // of requests to the bot
+	requestURL string       // "": everything goes over connections
+
+	done    chan struct{}
+	running context.Context // ends with done
+	end     context.CancelFunc
+	wg      sync.WaitGroup
 
 	mu      sync.Mutex
 	started bool
@@ -120,6 +132,7 @@ func New(opts Options) *Server {
 	setDefault(&opts.BotToken, "xoxb-test")
 	setDefault(&opts.AppToken, "xapp-test")
 	setDefault(&opts.Command, "/pve")
+	setDefault(&opts.SigningSecret, "signing-secret")
 	setDefault(&opts.PingEvery, 5*time.Second)
 	setDefault(&opts.Deadline, 3*time.Second)
 	if opts.Now == nil {
@@ -128,8 +141,12 @@ func New(opts Options) *Server {
 	if opts.Scopes == nil {
 		opts.Scopes = []string{"commands", "chat:write", "im:write", "users:read", "usergroups:read", "channels:read", "groups:read"}
 	}
+	running, end := context.WithCancel(context.Background())
 	return &Server{
+		running:      running,
+		end:          end,
 		opts:         opts,
+		client:       &http.Client{Transport: &http.Transport{}},
 		done:         make(chan struct{}),
 		changed:      make(chan struct{}),
 		workspace:    newWorkspace(),
@@ -179,6 +196,7 @@ func (s *Server) Close() {
 	}
 	s.closed = true
 	close(s.done)
+	s.end()
 	for _, c := range s.conns {
 		c.cut()
 	}
@@ -188,6 +206,7 @@ func (s *Server) Close() {
 		_ = srv.Close()
 	}
 	s.wg.Wait()
+	s.client.CloseIdleConnections()
 }
 
 // APIURL is the address of the Web API, with the slash at its end. It is valid

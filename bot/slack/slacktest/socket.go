@@ -80,6 +80,8 @@ type envelope struct {
 	settled  bool // acknowledged, or too late for that
 	acked    chan struct{}
 	ack      json.RawMessage
+	failure  error                         // what came in its place, over HTTP
+	reason   string                        // why it is sent again, over HTTP
 	onAck    func(payload json.RawMessage) // with Server.mu, before anything else the bot does
 }
 
@@ -88,7 +90,7 @@ type Ack struct {
 	EnvelopeID string
 	Kind       string // of the envelope: slash_commands, interactive, events_api
 	Payload    json.RawMessage
-	Conn       int // see Connections
+	Conn       int // see Connections; 0: it was the answer to a request
 	At         time.Time
 	Took       time.Duration // since the envelope was last sent
 	Late       bool          // after the deadline, or not the first: without effect
@@ -298,8 +300,15 @@ func (s *Server) dispatch(kind string, accepts bool, payload object, onAck func(
 	return e, nil
 }
 
-// transmit sends an envelope to the connection that has waited longest.
+// transmit sends an envelope to the request URL, if there is one, or to the
+// connection that has waited longest.
 func (s *Server) transmit(e *envelope) error {
+	if to := s.requestURL; to != "" {
+		e.sent = s.opts.Now()
+		attempt, reason := e.attempt, e.reason
+		s.wg.Go(func() { s.deliver(to, e, attempt, reason) })
+		return nil
+	}
 	var next *conn
 	for _, c := range s.conns {
 		if !c.draining && (next == nil || c.last < next.last) {
@@ -323,7 +332,8 @@ func (s *Server) transmit(e *envelope) error {
 }
 
 // settle waits for the acknowledgement of an envelope. Without one in time the
-// person sees an error, and the bot is told once more, of an event thrice.
+// person sees an error, and the bot is told once more, of an event thrice; over
+// HTTP of nothing but events.
 func (s *Server) settle(ctx context.Context, e *envelope) error {
 	if err := s.awaitAck(ctx, e); !errors.Is(err, ErrTimeout) {
 		return err
@@ -338,8 +348,10 @@ func (s *Server) settle(ctx context.Context, e *envelope) error {
 	}
 	if e.kind != "events_api" {
 		e.settled = true
-		e.attempt++
-		_ = s.transmit(e)
+		if s.requestURL == "" {
+			e.attempt++
+			_ = s.transmit(e)
+		}
 		return ErrTimeout
 	}
 	s.wg.Go(func() {
@@ -361,7 +373,7 @@ func (s *Server) awaitAck(ctx context.Context, e *envelope) error {
 	defer deadline.Stop()
 	select {
 	case <-e.acked:
-		return nil
+		return e.failure
 	case <-deadline.C:
 		return ErrTimeout
 	case <-ctx.Done():
@@ -390,21 +402,27 @@ func (s *Server) acknowledge(c *conn, frame []byte) {
 		s.surprise("acknowledgement of unknown envelope %q", in.EnvelopeID)
 		return
 	}
+	s.acknowledged(e, in.Payload, len(frame) >= maxAck, c.id)
+}
+
+// acknowledged takes in an acknowledgement, from a connection or, with none,
+// from the answer to a request. It needs s.mu.
+func (s *Server) acknowledged(e *envelope, payload json.RawMessage, lost bool, conn int) {
 	now := s.opts.Now()
-	a := Ack{EnvelopeID: e.id, Kind: e.kind, Payload: in.Payload, Conn: c.id, At: now, Took: now.Sub(e.sent)}
+	a := Ack{EnvelopeID: e.id, Kind: e.kind, Payload: payload, Conn: conn, At: now, Took: now.Sub(e.sent)}
 	switch {
-	case len(frame) >= maxAck:
+	case lost:
 		a.Dropped = true
-		s.surprise("acknowledgement of %d bytes is lost", len(frame))
+		s.surprise("acknowledgement of %d bytes or more is lost", maxAck)
 	case s.dropAcks > 0:
 		s.dropAcks--
 		a.Dropped = true
 	case e.settled:
 		a.Late = true
 	default:
-		e.settled, e.ack = true, in.Payload
+		e.settled, e.ack = true, payload
 		if e.onAck != nil {
-			e.onAck(in.Payload)
+			e.onAck(payload)
 		}
 		close(e.acked)
 	}

@@ -1,0 +1,161 @@
+// Package webhook takes the requests with which a chat platform calls the bot.
+//
+// Whoever knows the address can call it too. So nothing of a request is looked
+// at before its signature is, and what is refused costs little and is logged
+// once a minute.
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// window is how far a request's time may be from ours, in seconds. What
+	// comes again within it is told by its content.
+	window = 300
+
+	// maxBody is twice of what a platform sends at most: the largest view of
+	// Slack's, escaped as a form.
+	maxBody = 1 << 20
+
+	logEvery = time.Minute
+)
+
+// Endpoint takes requests that a platform has signed.
+type Endpoint struct {
+	// Timestamp and Signature name the headers with the time of a request, in
+	// seconds since 1970, and with what proves who sent it.
+	Timestamp, Signature string
+
+	// Valid reports, in a time that says nothing of the key, whether the
+	// signature is that of a timestamp and a body.
+	Valid func(timestamp, signature string, body []byte) bool
+
+	Key string // the setting to look at where nothing is signed rightly
+	Now func() time.Time
+	Log *slog.Logger
+
+	work sync.WaitGroup
+
+	mu      sync.Mutex
+	ctx     context.Context // of Open; nil: nothing is taken
+	last    time.Time       // of a request that was signed rightly
+	refused int             // since then
+	quiet   int             // refused since the last line of the log
+	logged  time.Time
+}
+
+// Handler gives serve the body of each request that is signed rightly; the
+// others it answers itself: with 401, or with 413 or 400 where there is nothing
+// to check.
+func (e *Endpoint) Handler(serve func(w http.ResponseWriter, r *http.Request, body []byte)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := e.read(w, r)
+		e.note(r, err)
+		if err != nil {
+			http.Error(w, http.StatusText(err.status), err.status)
+			return
+		}
+		serve(w, r, body)
+	})
+}
+
+// refusal is why a request is not taken.
+type refusal struct {
+	status int
+	why    string
+}
+
+func (e *Endpoint) read(w http.ResponseWriter, r *http.Request) ([]byte, *refusal) {
+	stamp, signature := r.Header.Get(e.Timestamp), r.Header.Get(e.Signature)
+	at, err := strconv.ParseInt(stamp, 10, 64)
+	age := e.Now().Unix() - at
+	switch {
+	case r.URL.RawQuery != "":
+		return nil, &refusal{http.StatusBadRequest, "it has a query, which no signature covers"}
+	case err != nil || signature == "":
+		return nil, &refusal{http.StatusUnauthorized, "it is not signed"}
+	case age > window || age < -window:
+		return nil, &refusal{http.StatusUnauthorized, "it is too old, or a clock is wrong"}
+	case r.ContentLength > maxBody:
+		return nil, &refusal{http.StatusRequestEntityTooLarge, "it is too large"}
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	switch tooLarge := (*http.MaxBytesError)(nil); {
+	case errors.As(err, &tooLarge):
+		return nil, &refusal{http.StatusRequestEntityTooLarge, "it is too large"}
+	case err != nil:
+		return nil, &refusal{http.StatusBadRequest, "it did not arrive as a whole"}
+	case !e.Valid(stamp, signature, body):
+		return nil, &refusal{http.StatusUnauthorized, "its signature is wrong"}
+	}
+	return body, nil
+}
+
+// note counts a request, and logs refused ones now and then.
+func (e *Endpoint) note(r *http.Request, err *refusal) {
+	now := e.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err == nil {
+		e.last, e.refused = now, 0
+		return
+	}
+	e.refused++
+	e.quiet++
+	if !e.logged.IsZero() && now.Sub(e.logged) < logEvery {
+		return
+	}
+	e.Log.WarnContext(r.Context(), "a request was refused", "path", r.URL.Path, "why", err.why, "requests", e.quiet)
+	e.logged, e.quiet = now, 0
+}
+
+// Detail says, for [chat.Health], when a request came last.
+func (e *Endpoint) Detail() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := "takes requests over HTTP, none has come yet"
+	if !e.last.IsZero() {
+		s = "takes requests over HTTP, the last one came " + e.last.UTC().Format(time.RFC3339)
+	}
+	if e.refused > 0 {
+		s += fmt.Sprintf("; %d refused since, look at %s", e.refused, e.Key)
+	}
+	return s
+}
+
+// Open lets [Endpoint.Go] start work with ctx, until Close.
+func (e *Endpoint) Open(ctx context.Context) { e.admit(ctx) }
+
+// Close returns when all work has ended; there is no more of it.
+func (e *Endpoint) Close() {
+	e.admit(nil)
+	e.work.Wait()
+}
+
+func (e *Endpoint) admit(ctx context.Context) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.ctx = ctx
+}
+
+// Go runs f on a goroutine of its own, with the context of [Endpoint.Open]. It
+// reports false, and does nothing, where the endpoint is not open.
+func (e *Endpoint) Go(f func(ctx context.Context)) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ctx := e.ctx
+	if ctx == nil || ctx.Err() != nil {
+		return false
+	}
+	e.work.Go(func() { f(ctx) })
+	return true
+}
