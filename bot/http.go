@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/pvechat/pvechat/bot/chat"
 )
 
 // Check is one line of /readyz.
@@ -21,12 +23,19 @@ type Check struct {
 	Minor  bool      `json:"minor,omitempty"` // it is wrong, and people can be answered all the same
 }
 
-// Health serves /healthz, /readyz and /metrics.
+// Called is a platform that calls the bot, at addresses by pattern of
+// [http.ServeMux]. It has none where the bot connects to it.
+type Called interface {
+	Routes() map[string]http.Handler
+}
+
+// Health serves /healthz, /readyz and /metrics, and what platforms call.
 type Health struct {
-	Listen  string // host:port; empty: off
-	Checks  func(ctx context.Context) []Check
-	Metrics *Metrics
-	Log     *slog.Logger
+	Listen    string // host:port; empty: off
+	Checks    func(ctx context.Context) []Check
+	Metrics   *Metrics
+	Platforms []chat.Platform // those that are [Called] get their requests
+	Log       *slog.Logger
 }
 
 // Run listens until ctx ends. It returns an error only when it cannot listen.
@@ -43,7 +52,7 @@ func (h Health) Run(ctx context.Context) error {
 		return err
 	}
 	h.Log.InfoContext(ctx, "listening", "addr", ln.Addr().String())
-	srv := &http.Server{Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}
+	srv := &http.Server{Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ln) }()
 	select {
@@ -80,5 +89,12 @@ func (h Health) handler() http.Handler {
 		_ = json.NewEncoder(w).Encode(body) // a client that went away is not our trouble
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(h.Metrics.Registry, promhttp.HandlerOpts{}))
+	for _, p := range h.Platforms {
+		if called, ok := p.(Called); ok {
+			for pattern, handler := range called.Routes() {
+				mux.Handle(pattern, handler)
+			}
+		}
+	}
 	return mux
 }

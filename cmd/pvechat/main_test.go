@@ -50,6 +50,12 @@ func TestVersionAndManifests(t *testing.T) {
 	if code, out, _ := pvechat(t, "manifest", "slack"); code != 0 || !strings.Contains(out, "command: /pve") {
 		t.Errorf("slack: %d\n%s", code, out)
 	}
+	if code, out, _ := pvechat(t, "manifest", "slack", "--url", "https://chat.example"); code != 0 || !strings.Contains(out, "https://chat.example/slack/interactions") || !strings.Contains(out, "socket_mode_enabled: false") {
+		t.Errorf("slack over HTTP: %d\n%s", code, out)
+	}
+	if code, _, stderr := pvechat(t, "manifest", "slack", "--url", "http://chat.example"); code == 0 || !strings.Contains(stderr, "https://") {
+		t.Errorf("slack over HTTP in clear: %d %s", code, stderr)
+	}
 	code, out, _ := pvechat(t, "manifest", "discord")
 	if code != 0 || !json.Valid([]byte(out)) || !strings.Contains(out, "credentials") {
 		t.Errorf("discord: %d\n%s", code, out)

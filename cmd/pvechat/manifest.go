@@ -11,6 +11,7 @@ import (
 // ManifestCmd prints what a platform has to be told of the bot.
 type ManifestCmd struct {
 	Platform string `arg:"" enum:"slack,discord" help:"slack or discord."`
+	URL      string `name:"url" placeholder:"https://HOST" help:"For slack.mode http: where Slack reaches pvechat."`
 }
 
 // Run implements the command.
@@ -19,7 +20,7 @@ func (c ManifestCmd) Run(app *App) error {
 	var out []byte
 	var err error
 	if c.Platform == "slack" {
-		out, err = slack.Manifest(cmds, "")
+		out, err = slack.Manifest(cmds, c.URL)
 	} else {
 		out, err = discord.Manifest(cmds)
 	}

@@ -188,7 +188,8 @@ type AuditConfig struct {
 	KeepDays int `yaml:"keep_days"` // 0: for ever
 }
 
-// HTTPConfig is where health and metrics are served.
+// HTTPConfig is where health and metrics are served, and where platforms in mode
+// http call.
 type HTTPConfig struct {
 	Listen string `yaml:"listen"`
 }
@@ -423,6 +424,7 @@ func (c *checker) check(cfg *Config) {
 	}
 	c.checkSlack(cfg.Slack)
 	c.checkDiscord(cfg.Discord)
+	c.checkCalled(cfg)
 	c.checkClusters(cfg)
 	c.checkDatabase(cfg)
 	c.checkPeriod("every", cfg.Refresh.Every, "30s", time.Second)
@@ -499,11 +501,17 @@ func (c *checker) checkSlack(s *SlackConfig) {
 		return
 	}
 	s.Mode, s.APIURL = cmp.Or(s.Mode, "socket"), cmp.Or(s.APIURL, "https://slack.com/api/")
-	if s.Mode != "socket" {
-		c.wrong(fmt.Sprintf("slack.mode: %q is not there; write socket", s.Mode), "slack", "mode")
-	}
 	c.need(s.BotToken, "slack.bot_token is missing (xoxb-…), or set PVECHAT_SLACK_BOT_TOKEN", "slack", "bot_token")
-	c.need(s.AppToken, "slack.app_token is missing (xapp-…, with connections:write), or set PVECHAT_SLACK_APP_TOKEN", "slack", "app_token")
+	switch s.Mode { // what the other mode needs may stay where it is
+	case "socket":
+		c.need(s.AppToken, "slack.app_token is missing (xapp-…, with connections:write), or set PVECHAT_SLACK_APP_TOKEN", "slack", "app_token")
+		s.SigningSecret = ""
+	case "http":
+		c.need(s.SigningSecret, "slack.signing_secret is missing, which mode http needs, or set PVECHAT_SLACK_SIGNING_SECRET", "slack", "signing_secret")
+		s.AppToken = ""
+	default:
+		c.wrong(fmt.Sprintf("slack.mode: %q is none of socket, http", s.Mode), "slack", "mode")
+	}
 	c.checkURL("slack.api_url", s.APIURL, true, "slack", "api_url")
 }
 
@@ -512,8 +520,15 @@ func (c *checker) checkDiscord(d *DiscordConfig) {
 		return
 	}
 	d.Mode, d.APIURL = cmp.Or(d.Mode, "gateway"), cmp.Or(d.APIURL, "https://discord.com")
-	if d.Mode != "gateway" {
-		c.wrong(fmt.Sprintf("discord.mode: %q is not there; write gateway", d.Mode), "discord", "mode")
+	switch d.Mode {
+	case "gateway":
+		d.PublicKey = ""
+	case "http":
+		if !publicKey.MatchString(d.PublicKey) {
+			c.wrong("discord.public_key: mode http needs the application's, 64 hexadecimal digits", "discord", "public_key")
+		}
+	default:
+		c.wrong(fmt.Sprintf("discord.mode: %q is none of gateway, http", d.Mode), "discord", "mode")
 	}
 	c.need(d.BotToken, "discord.bot_token is missing, or set PVECHAT_DISCORD_BOT_TOKEN", "discord", "bot_token")
 	c.need(Secret(d.ApplicationID), "discord.application_id is missing", "discord", "application_id")
@@ -526,6 +541,21 @@ func (c *checker) checkDiscord(d *DiscordConfig) {
 		}
 	}
 	c.checkURL("discord.api_url", d.APIURL, true, "discord", "api_url")
+}
+
+var publicKey = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
+
+// checkCalled checks that there is an address for the platforms that call.
+func (c *checker) checkCalled(cfg *Config) {
+	if cfg.HTTP.Listen != "" {
+		return
+	}
+	if s := cfg.Slack; s != nil && s.Mode == "http" {
+		c.wrong("slack.mode: http needs http.listen, which is where Slack calls the bot", "slack", "mode")
+	}
+	if d := cfg.Discord; d != nil && d.Mode == "http" {
+		c.wrong("discord.mode: http needs http.listen, which is where Discord calls the bot", "discord", "mode")
+	}
 }
 
 // isNumber reports whether s is an id of Discord's.

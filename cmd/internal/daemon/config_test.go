@@ -79,11 +79,11 @@ func TestTheSettingsOfBothPlatformsAndOfClustersAreHeldAgainstTheirForm(t *testi
 	lines := []struct{ text, want string }{
 		{"log: {level: loud, format: xml}", `log.level: "loud" is none of`},
 		{"slack:", "slack.bot_token is missing"},
-		{"  mode: http", `slack.mode: "http" is not there`},
+		{"  mode: http", "slack.mode: http needs http.listen"},
 		{"  app_token_file: no-such-file", "app_token_file: no-such-file cannot be read"},
 		{"  api_url: slack.com", "slack.api_url: it is no address"},
 		{"discord:", "discord.bot_token is missing"},
-		{"  mode: pigeon", `discord.mode: "pigeon" is not there`},
+		{"  mode: pigeon", `discord.mode: "pigeon" is none of gateway, http`},
 		{"  application_id: pvechat", "discord.application_id: it is no number"},
 		{"  guild_ids: [ops]", `discord.guild_ids[0]: "ops" is no number`},
 		{"  api_url: discord.com", "discord.api_url: it is no address"},
@@ -97,7 +97,7 @@ func TestTheSettingsOfBothPlatformsAndOfClustersAreHeldAgainstTheirForm(t *testi
 		{"  - {name: home, urls: [\"https://x\"], token_id: bot@pve!x, token_secret: x}", "clusters[1].name: there are two clusters home"},
 		{"database: {url: \"\"}", "database.url is missing"},
 		{"refresh: {every: 1ms, services: soon}", "refresh.every: it must be 1s or more"},
-		{"http: {listen: nowhere}", "http.listen:"},
+		{"http: {listen: \"\"}", ""},
 		{"access: [{role: admin, slack: {users: [U1]}}]", ""},
 		{"colour: red", "there is no key colour"},
 	}
@@ -121,6 +121,31 @@ func TestTheSettingsOfBothPlatformsAndOfClustersAreHeldAgainstTheirForm(t *testi
 	}
 	if t.Failed() {
 		t.Log(wrong)
+	}
+}
+
+func TestModeHTTPNeedsItsKeysAndAnAddress(t *testing.T) {
+	const called = `slack: {mode: http, bot_token: x, signing_secret: canary}
+discord: {mode: http, bot_token: x, application_id: "1", public_key: "` + "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c" + `"}
+clusters:
+  - {name: home, urls: ["https://pve:8006"], token_id: a@pve!b, token_secret: canary}
+database: {url: "sqlite:x.db"}
+http: {listen: "127.0.0.1:0"}
+`
+	if _, wrong := parse(t, called, nil); wrong != nil {
+		t.Error(wrong)
+	}
+	for old, c := range map[string]struct{ now, line, want string }{
+		"signing_secret: canary": {"app_token: canary", ":1:", "slack.signing_secret is missing"},
+		"3d4017":                 {"canary", ":2:", "discord.public_key"},
+		"slack: {mode: http":     {"slack: {mode: pigeon", ":1:", `slack.mode: "pigeon" is none of socket, http`},
+		"127.0.0.1:0":            {"", ":2:", "discord.mode: http needs http.listen"},
+		"127.0.0.1":              {"1:2:3", ":6:", "http.listen"},
+	} {
+		_, wrong := parse(t, strings.Replace(called, old, c.now, 1), nil)
+		if wrong == nil || !strings.Contains(wrong.Error(), c.line+" "+c.want) || strings.Contains(wrong.Error(), "canary") {
+			t.Errorf("%s for %s: %v", c.now, old, wrong)
+		}
 	}
 }
 

@@ -40,9 +40,14 @@ func wantTasks(t *testing.T, w *daemontest.World, vmid int, want ...string) {
 	}
 }
 
-func TestOneRealPath(t *testing.T) {
+func TestOneRealPath(t *testing.T)         { oneRealPath(t, false) }
+func TestOneRealPathOverHTTP(t *testing.T) { oneRealPath(t, true) }
+
+func oneRealPath(t *testing.T, overHTTP bool) {
+	t.Helper()
 	onBoth(t, func(t *testing.T, on daemontest.Platform) {
 		w := newWorld(t)
+		w.HTTP = overHTTP
 		ana, ben := w.Person(on, "Ana", "admin"), w.Person(on, "Ben", "")
 		w.Run()
 

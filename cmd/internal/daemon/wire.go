@@ -74,7 +74,8 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	}
 	if s := cfg.Slack; s != nil {
 		p, err := slack.New(slack.Config{
-			BotToken: slack.Secret(s.BotToken), AppToken: slack.Secret(s.AppToken), APIURL: s.APIURL, Groups: groupsOn(chat.Slack, rules), Log: log,
+			BotToken: slack.Secret(s.BotToken), AppToken: slack.Secret(s.AppToken), SigningSecret: slack.Secret(s.SigningSecret),
+			APIURL: s.APIURL, Groups: groupsOn(chat.Slack, rules), Log: log,
 		})
 		if err != nil {
 			return nil, err
@@ -83,7 +84,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	}
 	if c := cfg.Discord; c != nil {
 		p, err := discord.New(discord.Config{
-			BotToken: string(c.BotToken), ApplicationID: c.ApplicationID, GuildIDs: c.GuildIDs, APIURL: c.APIURL, Log: log,
+			BotToken: string(c.BotToken), ApplicationID: c.ApplicationID, PublicKey: c.PublicKey, GuildIDs: c.GuildIDs, APIURL: c.APIURL, Log: log,
 		})
 		if err != nil {
 			return nil, err
@@ -335,7 +336,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 				alarm.Drifted(ctx, tables.how())
 			}},
 			"audit": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
-			"http":  bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, tables, inv, alarm), Metrics: d.metrics, Log: d.log},
+			"http":  bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, tables, inv, alarm), Metrics: d.metrics, Platforms: d.platforms, Log: d.log},
 		},
 	}, nil
 }

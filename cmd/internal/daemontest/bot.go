@@ -139,6 +139,24 @@ func (o *output) Write(b []byte) (int, error) {
 	return o.to.Write(b)
 }
 
+// call makes the platforms call the bot, where they do.
+func (w *World) call(address string) {
+	w.t.Helper()
+	if !w.HTTP {
+		return
+	}
+	if w.Off != Slack {
+		if err := w.Slack.SetRequestURL(w.Patience(), "http://"+address); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if w.Off != Discord {
+		if err := w.Discord.SetInteractionsEndpoint(w.Patience(), "http://"+address+"/discord/interactions"); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
 // ready waits until /readyz says so and the commands can be typed. It returns
 // where health is served.
 func (w *World) ready(out *output, ended <-chan struct{}) (address string) {
@@ -158,6 +176,7 @@ func (w *World) ready(out *output, ended <-chan struct{}) (address string) {
 		} else if res, err := http.DefaultClient.Do(req); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK && (w.Off == Discord || len(w.Discord.Commands()) > 0) {
+				w.call(address)
 				return address
 			}
 		}

@@ -63,6 +63,9 @@ type World struct {
 	// Guests are behind the containers' addresses; nil: the bot has no SSH.
 	Guests *guesttest.Server
 
+	// HTTP makes both platforms call the bot, instead of being called.
+	HTTP bool
+
 	// Keys gives the bot a key set.
 	Keys bool
 
@@ -187,11 +190,15 @@ func (w *World) Config() string {
 	w.t.Helper()
 	var b strings.Builder
 	fmt.Fprintf(&b, "log: {format: text}\n")
+	slackMode, discordMode := "app_token: xapp-test", "mode: gateway"
+	if w.HTTP {
+		slackMode, discordMode = "mode: http, signing_secret: signing-secret", fmt.Sprintf("mode: http, public_key: %q", w.Discord.PublicKey())
+	}
 	if w.Off != Slack {
-		fmt.Fprintf(&b, "slack: {bot_token: xoxb-test, app_token: xapp-test, api_url: %q}\n", w.Slack.APIURL())
+		fmt.Fprintf(&b, "slack: {%s, bot_token: xoxb-test, api_url: %q}\n", slackMode, w.Slack.APIURL())
 	}
 	if w.Off != Discord {
-		fmt.Fprintf(&b, "discord: {bot_token: test-token, application_id: \"3000000000000000003\", guild_ids: [\"4000000000000000004\"], api_url: %q}\n", w.Discord.URL())
+		fmt.Fprintf(&b, "discord: {%s, bot_token: test-token, application_id: \"3000000000000000003\", guild_ids: [\"4000000000000000004\"], api_url: %q}\n", discordMode, w.Discord.URL())
 	}
 	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, fingerprints: [%q]", w.PVE.URL(), Token, w.PVE.Fingerprint())
 	if w.Guests != nil {
