@@ -30,15 +30,16 @@ var allowed = []struct {
 	{"bot/inventory", []string{"proxmox"}},
 	{"bot/services", []string{"bot/inventory", "proxmox/guest"}},
 	{"bot/jobs", []string{"bot/chat", "bot/inventory", "proxmox", "proxmox/guest"}},
-	{"bot/view", []string{"bot/chat", "bot/access", "bot/catalog", "bot/create", "bot/inventory", "bot/jobs", "bot/services", "bot/templates", "proxmox", "proxmox/guest"}},
+	{"bot/view", []string{"bot/chat", "bot/access", "bot/catalog", "bot/create", "bot/doctor", "bot/inventory", "bot/jobs", "bot/services", "bot/templates", "proxmox", "proxmox/guest"}},
 	{"bot/live", []string{"bot/chat"}},
+	{"bot/doctor", []string{"bot/access", "bot/chat", "bot/inventory", "bot/jobs", "proxmox"}},
 	{"bot/graph", []string{"proxmox"}},
 	{"bot/catalog", []string{"bot/inventory", "proxmox"}},
 	{"bot/create", []string{"bot/catalog", "bot/chat", "bot/inventory", "bot/jobs", "bot/templates", "proxmox", "proxmox/guest"}},
 	{"bot/yamlfile", nil},
 	{"bot/templates", []string{"bot/yamlfile"}},
 	{"bot/alerts", []string{"bot/chat", "bot/inventory", "bot/jobs", "bot/services", "bot/view", "proxmox", "proxmox/guest"}},
-	{"handlers", []string{"bot/chat", "bot/access", "bot/alerts", "bot/catalog", "bot/create", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/services", "bot/templates", "bot/view", "proxmox", "proxmox/guest"}},
+	{"handlers", []string{"bot/chat", "bot/access", "bot/alerts", "bot/catalog", "bot/create", "bot/doctor", "bot/graph", "bot/inventory", "bot/jobs", "bot/live", "bot/services", "bot/templates", "bot/view", "proxmox", "proxmox/guest"}},
 	{"bot", []string{"bot/chat", "bot/view", "proxmox"}},
 }
 

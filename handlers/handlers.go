@@ -78,6 +78,11 @@ type Deps struct {
 	// Alerts are listed and muted.
 	Alerts *alerts.Alerts
 
+	// Doctor examines what all stands on.
+	Doctor Doctor
+
+	Version string // of pvechat; "": unknown
+
 	// Ops is told of jobs that ended; nil: nobody is.
 	Ops func(ctx context.Context, j jobs.Job)
 }
@@ -108,6 +113,7 @@ func (h *Handlers) Routes() []Route {
 	routes = append(routes, h.accessRoutes()...)
 	routes = append(routes, h.auditRoutes()...)
 	routes = append(routes, h.alertRoutes()...)
+	routes = append(routes, h.doctorRoutes()...)
 	return append(routes, h.helpRoutes()...)
 }
 

@@ -260,6 +260,9 @@ func TestEveryMethodIsInEveryCall(t *testing.T) {
 	for i := range client.NumMethod() {
 		m := client.Method(i)
 		asks := m.Type.NumIn() > 1 && m.Type.In(1) == reflect.TypeFor[context.Context]()
+		if m.Name == "Certificates" {
+			continue // a handshake is no call
+		}
 		if _, listed := everyCall[m.Name]; asks != listed {
 			t.Errorf("%s: asks Proxmox: %v, in everyCall: %v", m.Name, asks, listed)
 		}

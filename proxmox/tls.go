@@ -47,6 +47,15 @@ func (f fingerprint) String() string {
 	return strings.Join(pairs, ":")
 }
 
+// PinError says that a server has another certificate than the pinned ones.
+type PinError struct {
+	Seen string // its SHA-256 fingerprint, AA:BB:…
+}
+
+func (e *PinError) Error() string {
+	return "the server's certificate is " + e.Seen + ", which is not a pinned one"
+}
+
 // tlsConfig returns how servers are to be verified. It reads the CA file.
 func tlsConfig(caFile string, pins []fingerprint, insecure bool) (*tls.Config, error) {
 	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
@@ -66,7 +75,7 @@ func tlsConfig(caFile string, pins []fingerprint, insecure bool) (*tls.Config, e
 			}
 			seen := fingerprint(sha256.Sum256(cs.PeerCertificates[0].Raw))
 			if !slices.Contains(pins, seen) {
-				return fmt.Errorf("the server's certificate is %v, which is not a pinned one", seen)
+				return &PinError{Seen: seen.String()}
 			}
 			return nil
 		}

@@ -61,6 +61,15 @@ type Health struct {
 	Since  time.Time // when OK last changed
 }
 
+// Rights are what a platform lets the bot do, as it says when it is asked.
+type Rights struct {
+	Refused  bool     // the token is not accepted
+	Complete bool     // nothing is missing of what pvechat can use
+	Missing  []string // scopes that the app lacks
+	Without  string   // what does not work without them
+	Channel  string   // why the bot cannot write to the channel asked about; "": it can, or nobody says
+}
+
 // Space is how many rows a platform's surfaces hold; the arithmetic is the
 // renderer's.
 type Space struct {

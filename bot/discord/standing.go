@@ -85,3 +85,24 @@ func (a *Adapter) member(ctx context.Context, id string) (chat.Standing, error) 
 	}
 	return "", err
 }
+
+// Rights asks whether the token is accepted, and whether the bot sees a
+// channel. What it may do there Discord says only when it is tried.
+func (a *Adapter) Rights(ctx context.Context, channel string) (chat.Rights, error) {
+	var r chat.Rights
+	if err := a.call(ctx, request{http.MethodGet, "users/@me", "/users/@me", "users/@me"}, nil, nil); err != nil {
+		r.Refused = status(err) == http.StatusUnauthorized
+		return r, err
+	}
+	if channel == "" {
+		return r, nil
+	}
+	err := a.call(ctx, request{http.MethodGet, "channels/" + channel, "/channels/{channel}", "channels/" + channel}, nil, nil)
+	switch code(err) {
+	case codeUnknownChannel:
+		r.Channel = "there is no such channel (10003)"
+	case codeMissingAccess:
+		r.Channel = "pvechat does not see it (50001)"
+	}
+	return r, nil
+}

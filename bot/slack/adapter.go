@@ -313,31 +313,71 @@ func (a *Adapter) guard(ctx context.Context) error {
 // checkScopes names the scopes that are missing. Slack lists what a token has
 // in a header; without it there is nothing to check.
 func (a *Adapter) checkScopes(header string) error {
+	lacks := a.missing(header)
+	if slices.ContainsFunc(lacks, func(s string) bool { return slices.Contains(required, s) }) {
+		return fmt.Errorf("slack: slack.bot_token lacks the scope %s: add it to the app and install the app again", strings.Join(lacks, ", "))
+	}
+	if len(lacks) > 0 {
+		a.config.Log.Warn("slack.bot_token lacks a scope", "missing", strings.Join(lacks, ", "))
+	}
+	return nil
+}
+
+// missing are the scopes that a token with that header lacks, the required ones
+// first.
+func (a *Adapter) missing(header string) []string {
 	if header == "" {
 		return nil
 	}
 	have := strings.FieldsFunc(header, func(r rune) bool { return r == ',' || r == ' ' })
-	missing := func(want []string) string {
-		var out []string
-		for _, s := range want {
-			if !slices.Contains(have, s) {
-				out = append(out, s)
-			}
-		}
-		return strings.Join(out, ", ")
-	}
-	if m := missing(required); m != "" {
-		return fmt.Errorf("slack: slack.bot_token lacks the scope %s: add it to the app and install the app again", m)
-	}
-	useful := []string{"im:write"}
+	want := append(slices.Clone(required), "im:write")
 	if len(a.config.Groups) > 0 {
-		useful = append(useful, "usergroups:read")
+		want = append(want, "usergroups:read")
 	}
-	useful = append(useful, "users:read")
-	if m := missing(useful); m != "" {
-		a.config.Log.Warn("slack.bot_token lacks a scope", "missing", m)
+	want = append(want, "users:read")
+	return slices.DeleteFunc(want, func(s string) bool { return slices.Contains(have, s) })
+}
+
+// scopes says what does not work without each.
+var scopes = map[string]string{
+	"commands": "/pve cannot be typed", "chat:write": "nothing can be posted", "im:write": "no direct messages can be opened",
+	"usergroups:read": "roles by user group are given to nobody", "users:read": "ids in the access rules are not checked",
+}
+
+// Rights asks whether the bot token is accepted and what scopes it has, and
+// whether the bot is in a channel, which Slack says only to an app that may
+// read it (channels:read, groups:read).
+func (a *Adapter) Rights(ctx context.Context, channel string) (chat.Rights, error) {
+	var r chat.Rights
+	res, err := a.api.AuthTestContext(ctx)
+	if err != nil {
+		err = apiError("auth.test", err)
+		r.Refused = tokenRefused(err) != ""
+		return r, err
 	}
-	return nil
+	header := res.Header.Get("X-OAuth-Scopes")
+	r.Missing = a.missing(header)
+	r.Complete = header != "" && len(r.Missing) == 0
+	for _, s := range r.Missing {
+		if r.Without != "" {
+			r.Without += "; "
+		}
+		r.Without += scopes[s]
+	}
+	if channel == "" {
+		return r, nil
+	}
+	ch, err := a.api.GetConversationInfoContext(ctx, &slackgo.GetConversationInfoInput{ChannelID: channel})
+	refused, ok := errors.AsType[*codeError](apiError("conversations.info", err))
+	switch {
+	case err == nil && ch.IsArchived:
+		r.Channel = "it is archived"
+	case err == nil && !ch.IsMember:
+		r.Channel = "pvechat is not in it (not_in_channel)"
+	case ok && refused.code == "channel_not_found":
+		r.Channel = "there is no such channel, or pvechat is not in it (channel_not_found)"
+	}
+	return r, nil
 }
 
 // sleep waits, or returns the context's error.

@@ -183,6 +183,9 @@ func (b Board) Message() chat.Message {
 	}
 	c.Buttons = append(c.Buttons, chat.Button{ID: "board:refresh", Label: "Refresh now"})
 	c.Buttons = append(c.Buttons, b.creates(true)...)
+	if !b.Space.ControlsFirst && b.lost() {
+		c.Buttons = append(c.Buttons, runDoctor)
+	}
 	blocks = append(blocks, c, chat.Note{Text: b.sharedFooter(p)})
 	m := chat.Message{Public: true, Summary: b.summary(p), Tone: b.tone(p), Blocks: blocks}
 	if b.String() != FilterAll {
@@ -428,11 +431,23 @@ func (b Board) stale() []chat.Block {
 			}
 			t = append(t, line...)
 		}
-		if len(t) > 0 {
+		switch {
+		case len(t) > 0 && c.Stale() && b.Space.ControlsFirst && b.lostFirst(c.Name):
+			blocks = append(blocks, chat.Item{Text: t, Button: &runDoctor})
+		case len(t) > 0:
 			blocks = append(blocks, chat.Para{Text: t})
 		}
 	}
 	return blocks
+}
+
+// lost reports whether a cluster does not answer.
+func (b Board) lost() bool { return slices.ContainsFunc(b.Fleet.Clusters, inventory.Cluster.Stale) }
+
+// lostFirst reports whether a cluster is the first of those: ids are unique.
+func (b Board) lostFirst(name string) bool {
+	i := slices.IndexFunc(b.Fleet.Clusters, inventory.Cluster.Stale)
+	return i >= 0 && b.Fleet.Clusters[i].Name == name
 }
 
 func lost(f *inventory.Snapshot, cluster, node string) string {

@@ -20,6 +20,7 @@ import (
 	"github.com/pvechat/pvechat/bot/access"
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/discord"
+	"github.com/pvechat/pvechat/bot/doctor"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/services"
@@ -346,9 +347,12 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 			{Number: 1, Rule: access.Rule{Role: access.AdminRole, Users: []string{"slack:U0ANA00001", "discord:1000000000000000001"}}, Holds: []access.Permission{access.View, access.Admin}},
 			{Number: 2, Rule: access.Rule{Role: "night", Groups: []string{"slack:S0NIGHT01"}, Scope: rules}, Holds: []access.Permission{access.View, access.Operate}},
 		}}.Message(),
-		"help":       view.Help([]chat.Command{{Name: "show", Summary: "one container", Options: []chat.Option{{Name: "name", Required: true}}}}, access.Operator, rules, ana, space.Home > 0),
-		"alert-down": told(view.Down(jelly, game)).Message(),
-		"alert-up":   over(view.Down(jelly, nil)).Message(),
+		"doctor":          view.Doctor{Report: examined(), Version: "0.4.0", Now: now}.Message(),
+		"doctor-checking": view.Doctor{Report: doctor.Report{Checks: examined().Checks[:1], At: now}, Checking: true, Now: now}.Message(),
+		"doctor-good":     view.Doctor{Report: doctor.Report{Checks: examined().Checks[3:], At: now, Took: 400 * time.Millisecond}, Now: now}.Message(),
+		"help":            view.Help([]chat.Command{{Name: "show", Summary: "one container", Options: []chat.Option{{Name: "name", Required: true}}}}, access.Operator, rules, ana, space.Home > 0),
+		"alert-down":      told(view.Down(jelly, game)).Message(),
+		"alert-up":        over(view.Down(jelly, nil)).Message(),
 		"alert-muted": func() chat.Surface {
 			a := told(view.Down(jelly, nil))
 			a.Times, a.Muted = 3, "Muted by Ana <!channel> until 15:30 UTC"
@@ -371,6 +375,27 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	}
 	maps.Copy(all, creations(tb, space, inv.Snapshot(), unfinished.ID))
 	return all
+}
+
+// examined is what the doctor of the screens finds.
+func examined() doctor.Report {
+	return doctor.Report{At: now, Took: 2100 * time.Millisecond, Checks: []doctor.Check{
+		{
+			Name: "node/home/pve3", Title: "Node pve3 does not answer", State: doctor.Bad, Detail: "the rest of its cluster sees it offline", Since: now.Add(-7 * time.Minute),
+			Fix: "Look at its power and network. Its 5 containers cannot be reached.",
+		},
+		{
+			Name: "privileges/home/VM.Allocate", Title: "The token of Proxmox lacks VM.Allocate", State: doctor.Bad, Detail: "on /vms: delete is refused",
+			Fix: "Grant it to pvechat@pve!bot, on a node as root:", Command: "pveum role modify pvechat --append 1 --privs VM.Allocate",
+		},
+		{
+			Name: "certificate/home/" + evil, Title: "The certificate of " + evil + " expires soon", State: doctor.Warning, Detail: "it is valid until 2026-12-02",
+			Fix: "Renew it on that node, and name the new one where fingerprints are pinned:", Command: "pvecm updatecerts --force",
+		},
+		{Name: "cluster/home", Title: "Proxmox", State: doctor.Good, Detail: "9.2.2 · quorate, 2 of 3 nodes · 41 ms"},
+		{Name: "database", Title: "Database", State: doctor.Good, Detail: "PostgreSQL 17.2, schema 14 of 14, no drift"},
+		{Name: "slack", Title: "Slack", State: doctor.Good, Detail: "2 of 2 connections · scopes complete", Since: now.Add(-51 * time.Hour)},
+	}}
 }
 
 // told is an alert as it is kept.

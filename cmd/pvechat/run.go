@@ -23,7 +23,7 @@ func (RunCmd) Run(ctx context.Context, app *App) error {
 	if err != nil {
 		return err
 	}
-	log.InfoContext(ctx, "pvechat starts", "version", version())
+	log.InfoContext(ctx, "pvechat starts", "version", daemon.Version())
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)

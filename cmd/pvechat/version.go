@@ -2,7 +2,8 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
+
+	"github.com/pvechat/pvechat/cmd/internal/daemon"
 )
 
 // VersionCmd prints the version.
@@ -10,14 +11,6 @@ type VersionCmd struct{}
 
 // Run implements the command.
 func (VersionCmd) Run(app *App) error {
-	_, err := fmt.Fprintln(app.stdout, "pvechat", version())
+	_, err := fmt.Fprintln(app.stdout, "pvechat", daemon.Version())
 	return err
-}
-
-// version is the module's, or "devel" for a build of a work tree.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "devel"
 }

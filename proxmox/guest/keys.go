@@ -40,6 +40,16 @@ func (c *Client) AuthorizedKey() (string, error) {
 	return strings.TrimSpace(string(ssh.MarshalAuthorizedKey(signer.PublicKey()))), nil
 }
 
+// Check reads the files that every login needs: our key, and the known hosts.
+// It connects to nobody. Its errors are those of a login.
+func (c *Client) Check(ctx context.Context) error {
+	if _, err := c.signer(); err != nil {
+		return err
+	}
+	_, err := c.knownHosts(ctx, Target{})
+	return err
+}
+
 func readKey(file string) (ssh.Signer, error) {
 	if file == "" {
 		return nil, errors.New("no key file is set")

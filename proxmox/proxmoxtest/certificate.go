@@ -24,6 +24,7 @@ type certificates struct {
 	caKey  *ecdsa.PrivateKey
 	leaf   tls.Certificate
 	serial int64
+	until  time.Time // the end of certificates that are issued from now on; zero: the usual
 }
 
 // Fingerprint is the SHA-256 of the server's certificate in the form that Proxmox shows: AA:BB:….
@@ -58,6 +59,17 @@ func (s *Server) RenewCertificate() error {
 	}
 	s.certs.mu.Lock()
 	defer s.certs.mu.Unlock()
+	return s.certs.issue()
+}
+
+// EndCertificate is RenewCertificate with a certificate that ends then.
+func (s *Server) EndCertificate(at time.Time) error {
+	if err := s.certs.prepare(); err != nil {
+		return err
+	}
+	s.certs.mu.Lock()
+	defer s.certs.mu.Unlock()
+	s.certs.until = at
 	return s.certs.issue()
 }
 
@@ -103,6 +115,9 @@ func (c *certificates) issue() error {
 	}
 	template := c.template("pve")
 	template.KeyUsage = x509.KeyUsageDigitalSignature
+	if !c.until.IsZero() {
+		template.NotAfter = c.until
+	}
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	template.DNSNames = []string{"localhost", "pve", "pve1", "pve2", "pve3"}
 	template.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}

@@ -167,39 +167,51 @@ type Store interface {
 	Sealed(ctx context.Context, at Cell) ([]byte, bool, error)
 }
 
+// Check opens the canary that [Keyset.Verify] has put into the database, and
+// writes nothing. It reports whether there is one yet.
+func (k *Keyset) Check(ctx context.Context, s Store) (found bool, err error) {
+	sealed, found, err := s.Sealed(ctx, canary)
+	if err != nil {
+		return false, fmt.Errorf("seal: reading the canary: %w", err)
+	}
+	if !found {
+		return false, nil
+	}
+	value, err := k.Open(canary, sealed)
+	if err != nil {
+		return true, fmt.Errorf("seal: this keyset is not the one that the database was used with: %w", ErrWrongKey)
+	}
+	if value.Reveal() != song {
+		return true, fmt.Errorf("seal: the canary has changed: %w", ErrWrongKey)
+	}
+	return true, nil
+}
+
+// canary is the cell of a value that everybody knows.
+var canary = Cell{Table: "sealed", Row: "canary", Column: "value"}
+
+const song = "pvechat"
+
 // Verify opens the canary, a value that the first process to use a database
 // sealed there. [ErrWrongKey] means that this keyset opens nothing in that
 // database, which is better found at the start than by somebody who needs a
 // password.
 func (k *Keyset) Verify(ctx context.Context, s Store) error {
-	const song = "pvechat"
-	at := Cell{Table: "sealed", Row: "canary", Column: "value"}
-	sealed, found, err := s.Sealed(ctx, at)
+	found, err := k.Check(ctx, s)
+	if found || err != nil {
+		return err
+	}
+	sealed, err := k.Seal(canary, chat.NewSecret(song))
 	if err != nil {
-		return fmt.Errorf("seal: reading the canary: %w", err)
+		return err
 	}
-	if !found {
-		if sealed, err = k.Seal(at, chat.NewSecret(song)); err != nil {
-			return err
-		}
-		added, err := s.AddSealed(ctx, at, sealed)
-		if err != nil {
-			return fmt.Errorf("seal: storing the canary: %w", err)
-		}
-		if added {
-			return nil
-		}
-		// Another process was quicker, perhaps with another key.
-		if sealed, _, err = s.Sealed(ctx, at); err != nil {
-			return fmt.Errorf("seal: reading the canary: %w", err)
-		}
-	}
-	value, err := k.Open(at, sealed)
+	added, err := s.AddSealed(ctx, canary, sealed)
 	if err != nil {
-		return fmt.Errorf("seal: this keyset is not the one that the database was used with: %w", ErrWrongKey)
+		return fmt.Errorf("seal: storing the canary: %w", err)
 	}
-	if value.Reveal() != song {
-		return fmt.Errorf("seal: the canary has changed: %w", ErrWrongKey)
+	if added {
+		return nil
 	}
-	return nil
+	_, err = k.Check(ctx, s) // another process was quicker, perhaps with another key
+	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pvechat/pvechat/bot"
 	"github.com/pvechat/pvechat/bot/alerts"
+	"github.com/pvechat/pvechat/bot/doctor"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/storage"
 	"github.com/pvechat/pvechat/storage/storagetest"
@@ -37,7 +38,7 @@ func TestTablesThatDriftWhileTheBotRunsAreToldAndMended(t *testing.T) {
 			}
 			database := func() bot.Check {
 				t.Helper()
-				for _, c := range d.checks(db, tables, inv, alerts.New(alerts.Config{}))(t.Context()) {
+				for _, c := range d.checks(db, tables, inv, alerts.New(alerts.Config{}), doctor.New(doctor.Config{}))(t.Context()) {
 					if c.Name == "database" {
 						return c
 					}

@@ -211,6 +211,13 @@ func (b *rulebook) check() bot.Check {
 	return c
 }
 
+// verdict says which rules are in force, and why those of the file are not.
+func (b *rulebook) verdict() (version string, refused error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Rules().Version(), b.broken
+}
+
 // take puts the rules of a configuration in force, or says why not.
 func (b *rulebook) take(ctx context.Context, load func() (Config, error)) error {
 	cfg, err := load()

@@ -19,6 +19,7 @@ import (
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/create"
 	"github.com/pvechat/pvechat/bot/discord"
+	"github.com/pvechat/pvechat/bot/doctor"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/live"
@@ -174,11 +175,8 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	looked := map[string]services.Guest{}
 	setUp := map[string]create.Guest{}
 	for _, c := range d.cfg.Clusters {
-		if s := c.SSH; s != nil {
-			client := guest.New(guest.Config{
-				User: s.User, Port: s.Port, ViaNode: s.Via == "node", NodeAddrs: s.Nodes, KeyFile: s.KeyFile,
-				KnownHostsFile: s.KnownHostsFile, HostKeys: db, Dial: s.Dial, Log: d.log.With("cluster", c.Name),
-			})
+		if c.SSH != nil {
+			client := d.guest(c, db)
 			entered[c.Name], looked[c.Name], setUp[c.Name] = client, client, client
 		}
 	}
@@ -212,7 +210,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 		watched[i] = d.metrics.Watch(p)
 	}
 	alarm = alerts.New(alerts.Config{
-		Platforms: watched, Channels: map[chat.PlatformName]string{chat.Slack: d.cfg.Channels.Ops.Slack, chat.Discord: d.cfg.Channels.Ops.Discord},
+		Platforms: watched, Channels: d.ops(),
 		Routes: d.cfg.Alerts.routes(), Limits: d.cfg.Alerts.limits(),
 		Store: db, Clusters: parts.tasks, Busy: runner.Busy, Fleet: inv.Snapshot, Now: time.Now, Log: d.log,
 	})
@@ -228,13 +226,14 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 			return h.SharedBoard(filter, space, changed, confirmed)
 		},
 	})
+	examiner := d.doctor(db, keys, inv, alarm)
 	h = handlers.New(handlers.Deps{
 		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Vault: seal.NewVault(keys, db), Jobs: runner, Live: keep, Events: db, History: history,
 		Confirmations: db, Repeats: db, Every: d.cfg.Every(), Now: time.Now, Platforms: watched, Ops: func(ctx context.Context, j jobs.Job) {
 			d.metrics.JobEnded(string(j.Action), string(j.State))
 			alarm.JobEnded(ctx, j)
 		},
-		Alerts: alarm, Audit: db, Drift: tables.how,
+		Alerts: alarm, Audit: db, Drift: tables.how, Doctor: examiner, Version: Version(),
 		Templates: d.library.Load, Catalog: made.catalog, Drafts: db,
 		NextID: func(ctx context.Context, cluster string) (int, error) { return parts.configs[cluster].NextID(ctx) },
 	})
@@ -336,7 +335,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 				alarm.Drifted(ctx, tables.how())
 			}},
 			"audit": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
-			"http":  bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, tables, inv, alarm), Metrics: d.metrics, Platforms: d.platforms, Log: d.log},
+			"http":  bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, tables, inv, alarm, examiner), Metrics: d.metrics, Platforms: d.platforms, Log: d.log},
 		},
 	}, nil
 }
@@ -407,7 +406,7 @@ func witnesses(clients []*proxmox.Client) map[string]inventory.Witness {
 }
 
 // checks are the lines of /readyz.
-func (d *Daemon) checks(db *storage.DB, tables *drift, inv *inventory.Inventory, alarm *alerts.Alerts) func(context.Context) []bot.Check {
+func (d *Daemon) checks(db *storage.DB, tables *drift, inv *inventory.Inventory, alarm *alerts.Alerts, examiner *doctor.Doctor) func(context.Context) []bot.Check {
 	return func(ctx context.Context) []bot.Check {
 		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 		defer cancel()
@@ -437,7 +436,7 @@ func (d *Daemon) checks(db *storage.DB, tables *drift, inv *inventory.Inventory,
 				Name: "alerts/" + string(t.Platform), Detail: "channel " + t.Channel + " takes no alerts: " + t.Why, Since: t.Since, Minor: true,
 			})
 		}
-		return checks
+		return append(checks, minor(examiner.Known())...)
 	}
 }
 
