@@ -187,9 +187,7 @@ func (w *cutter) text(t chat.Text) bool {
 }
 
 func (w *cutter) runes(s string, escape func(rune) string, reserve int) bool {
-	if ordinary(s) && !strings.ContainsAny(s, special) && w.used+len(s)+reserve <= w.limit {
-		w.used += len(s)
-		w.b.WriteString(s)
+	if !strings.ContainsAny(s, special) && w.add(s, reserve) {
 		return true
 	}
 	for _, r := range s {

@@ -722,9 +722,9 @@ func joined(texts []chat.Text) chat.Text {
 			continue
 		}
 		if len(out) > 0 {
-			out = chat.Texts(out, " · ")
+			out = append(out, chat.Span{Text: " · "})
 		}
-		out = chat.Texts(out, t)
+		out = append(out, t...)
 	}
 	return out
 }
