@@ -283,20 +283,26 @@ func (c Cluster) unreachable(err error) Check {
 	return found
 }
 
-// need is a privilege, and what is missing without it.
+// need is what something takes, and what is missing without it.
 type need struct {
-	at, privilege string
-	uses          access.Permission // nobody needs it where nobody has this
-	state         State
-	without       string
+	at         string
+	privileges []string
+	uses       []access.Permission // nobody needs it where nobody has one of these
+	state      State
+	without    string
 }
 
 // needs are those of the role that docs/security.md makes.
 var needs = []need{
-	{"/vms", "VM.Audit", access.View, Bad, "no container is seen"},
-	{"/vms", "VM.PowerMgmt", access.Operate, Bad, "start, shut down, restart and stop are refused"},
-	{"/vms", "VM.Allocate", access.Delete, Bad, "delete is refused"},
-	{"/", "Sys.Audit", access.View, Warning, "nodes are seen without their load, and neither their tasks nor the quorum"},
+	{"/vms", []string{"VM.Audit"}, []access.Permission{access.View}, Bad, "no container is seen"},
+	{"/vms", []string{"VM.PowerMgmt"}, []access.Permission{access.Operate}, Bad, "start, shut down, restart and stop are refused"},
+	{"/vms", []string{"VM.Allocate"}, []access.Permission{access.Delete, access.Create}, Bad, "delete and create are refused"},
+	{"/vms", []string{"VM.Config.CPU", "VM.Config.Memory", "VM.Config.Disk", "VM.Config.Network", "VM.Config.Options"}, []access.Permission{access.Create}, Bad, "create is refused"},
+	{"/storage", []string{"Datastore.AllocateSpace"}, []access.Permission{access.Create}, Bad, "create is refused"},
+	{"/sdn", []string{"SDN.Use"}, []access.Permission{access.Create}, Bad, "create is refused"},
+	{"/storage", []string{"Datastore.Audit"}, []access.Permission{access.Create, access.Delete}, Warning, "neither OS templates nor what a deletion leaves behind are found"},
+	{"/storage", []string{"Datastore.AllocateTemplate"}, []access.Permission{access.Create}, Warning, "OS templates are not downloaded"},
+	{"/", []string{"Sys.Audit"}, []access.Permission{access.View}, Warning, "nodes are seen without their load, and neither their tasks nor the quorum"},
 }
 
 // privileges names what the token lacks.
@@ -305,20 +311,24 @@ func (c Cluster) privileges(ctx context.Context) []Check {
 	have, err := c.API.Permissions(ctx)
 	if err != nil {
 		return []Check{{
-			Name: name, Title: "What the token may do cannot be read", State: Warning, Detail: jobs.Reason(err), Fix: "Run it again in a minute.",
+			Name: name, Title: "What the token of " + c.called() + " may do cannot be read", State: Warning, Detail: jobs.Reason(err), Fix: "Run it again in a minute.",
 		}}
 	}
 	var list []Check
 	for _, n := range needs {
-		if c.Allowed != nil && !c.Allowed(n.uses) || granted(have, n) {
+		if c.Allowed != nil && !slices.ContainsFunc(n.uses, c.Allowed) {
 			continue
 		}
-		user, _, _ := strings.Cut(c.TokenID, "!")
+		lacks := slices.DeleteFunc(slices.Clone(n.privileges), func(p string) bool { return granted(have, n.at, p) })
+		if len(lacks) == 0 {
+			continue
+		}
 		found := Check{
-			Name: name + "/" + n.privilege, Title: "The token of " + c.called() + " lacks " + n.privilege, State: n.state, Detail: "on " + n.at + ": " + n.without,
-			Fix: fmt.Sprintf("Grant it to %s, on a node as root:", c.TokenID), Command: fmt.Sprintf("pveum role modify pvechat --append 1 --privs %s", n.privilege),
+			Name: name + "/" + lacks[0], Title: "The token of " + c.called() + " lacks " + strings.Join(lacks, ", "), State: n.state, Detail: "on " + n.at + ": " + n.without,
+			Fix: fmt.Sprintf("Grant it to %s, on a node as root:", c.TokenID), Command: "pveum role modify pvechat --append 1 --privs " + strings.Join(lacks, ","),
 		}
 		if len(have[n.at]) == 0 { // the role is not given there at all
+			user, _, _ := strings.Cut(c.TokenID, "!")
 			found.Command += fmt.Sprintf(" && pveum acl modify %s --users %s --roles pvechat && pveum acl modify %s --tokens '%s' --roles pvechat", n.at, user, n.at, c.TokenID)
 		}
 		list = append(list, found)
@@ -333,17 +343,15 @@ func (c Cluster) privileges(ctx context.Context) []Check {
 	return list
 }
 
-// granted reports whether the token has a privilege, at least for some
-// containers: it may be limited to a pool, or to a few.
-func granted(have proxmox.Permissions, n need) bool {
-	if have.Has(n.at, n.privilege) {
+// granted reports whether the token has a privilege at a path, or at something
+// below it: it may be limited to a pool, to some containers or storages.
+func granted(have proxmox.Permissions, at, privilege string) bool {
+	if have.Has(at, privilege) {
 		return true
 	}
-	if n.at != "/vms" {
-		return false
-	}
-	for at, privileges := range have {
-		if _, ok := privileges[n.privilege]; ok && (strings.HasPrefix(at, "/vms/") || strings.HasPrefix(at, "/pool/")) {
+	for path, privileges := range have {
+		below := at != "/" && strings.HasPrefix(path, at+"/") || at == "/vms" && strings.HasPrefix(path, "/pool/")
+		if _, ok := privileges[privilege]; ok && below {
 			return true
 		}
 	}

@@ -69,7 +69,8 @@ type Config struct {
 	Tables  func(ctx context.Context) Tables
 	Secrets func(ctx context.Context) Secrets
 
-	// Templates reads all templates; the error names the files that are broken.
+	// Templates are how many there are; the error names the files that are
+	// broken.
 	Templates func() (n int, err error)
 
 	// Access says which rules are in force, and why a newer file of them is
@@ -214,7 +215,7 @@ func (d *Doctor) templates(context.Context) []Check {
 	}
 	return []Check{{
 		Name: "templates", Title: "Some templates are left out", State: Warning, Detail: fmt.Sprintf("%d read; %v", n, err),
-		Fix: "Correct these files in templates_dir, then restart pvechat.",
+		Fix: "Correct these files in templates_dir, then send pvechat a SIGHUP.",
 	}}
 }
 

@@ -2,6 +2,7 @@ package view
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,18 @@ const DoctorState = "doctor"
 
 // runDoctor leads to it from wherever something is wrong.
 var runDoctor = chat.Button{ID: "doctor:run", Label: "Run doctor"}
+
+// examinedReasons are words of reasons of which the doctor can say more.
+var examinedReasons = []string{
+	"pvechat's token", "does not answer the rest of its cluster", "the proxy before proxmox", "(dns)", "refused the connection", "(timeout)", "(tls)",
+	"broke off", "the tables differ", "database", "no quorum", "no route to host", "is down",
+}
+
+// doctorHelps reports whether a reason lies in what pvechat stands on.
+func doctorHelps(reason string) bool {
+	r := strings.ToLower(reason)
+	return missingPrivilege.MatchString(reason) || slices.ContainsFunc(examinedReasons, func(s string) bool { return strings.Contains(r, s) })
+}
 
 // Limits of a doctor's message, so that it fits every platform whole: what is
 // to be done must not lose its end.

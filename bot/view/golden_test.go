@@ -308,12 +308,17 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"progress-shutdown": view.Progress(jelly, shutdown, "c_4m1x", now),
 		"outcome-done":      view.AsMessage(view.Outcome(game, done, "")),
 		"outcome-failed":    view.AsMessage(view.Outcome(game, failed, "")),
-		"outcome-task":      view.AsMessage(view.Outcome(game, died, "")),
-		"outcome-hung":      view.AsMessage(view.Outcome(jelly, hung, "c_4m1x")),
-		"delete":            view.Deletion{Container: jelly, Token: "c_7p3z", Config: &cfg, Snapshots: 2}.Form(),
-		"delete-leftovers":  left.Form(),
-		"outcome-moot":      view.AsMessage(view.Outcome(game, moot, "")),
-		"outcome-unknown":   view.AsMessage(view.Outcome(game, unknown, "")),
+		"outcome-node": view.AsMessage(view.Outcome(game, func() jobs.Job {
+			j := failed
+			j.Error = "node pve3 does not answer the rest of its cluster: no route to host (595)"
+			return j
+		}(), "")),
+		"outcome-task":     view.AsMessage(view.Outcome(game, died, "")),
+		"outcome-hung":     view.AsMessage(view.Outcome(jelly, hung, "c_4m1x")),
+		"delete":           view.Deletion{Container: jelly, Token: "c_7p3z", Config: &cfg, Snapshots: 2}.Form(),
+		"delete-leftovers": left.Form(),
+		"outcome-moot":     view.AsMessage(view.Outcome(game, moot, "")),
+		"outcome-unknown":  view.AsMessage(view.Outcome(game, unknown, "")),
 		"several-ask": view.Several{
 			Action: jobs.Stop, Containers: []*inventory.Container{jelly, find(tb, inv, "adguard")}, LeftOut: 2, Token: "c_8s2v", Now: now,
 			Skipped: []view.Skipped{{Name: "minecraft", Why: "it is not running"}, {Name: evil, Why: "it is not running"}, {Name: "mail", Why: "it is locked (backup)"}},

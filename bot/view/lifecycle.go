@@ -223,6 +223,9 @@ func Outcome(c *inventory.Container, j jobs.Job, token string) chat.Panel {
 	if j.UPID != "" && c != nil {
 		buttons = append(buttons, taskLogButton(j))
 	}
+	if doctorHelps(j.Error) {
+		buttons = append(buttons, runDoctor)
+	}
 	m.Blocks = append(m.Blocks,
 		chat.Controls{ID: "actions", Buttons: buttons},
 		chat.Note{Text: chat.Texts(place+" · id ", chat.C(j.Request), ", for your admin")})

@@ -67,8 +67,15 @@ func (t Trouble) Message() chat.Message {
 		do = advice(t.Why)
 	}
 	m.Blocks = append(m.Blocks, chat.Para{Text: chat.Texts("→ " + do)})
+	var next []chat.Button
 	if t.Again != nil {
-		m.Blocks = append(m.Blocks, chat.Controls{ID: "actions", Buttons: []chat.Button{*t.Again}})
+		next = append(next, *t.Again)
+	}
+	if doctorHelps(t.Why) {
+		next = append(next, runDoctor)
+	}
+	if len(next) > 0 {
+		m.Blocks = append(m.Blocks, chat.Controls{ID: "actions", Buttons: next})
 	}
 	place := t.Place
 	if place != "" {

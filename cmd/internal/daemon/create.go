@@ -41,6 +41,7 @@ func (d *Daemon) creation(db *storage.DB, inv *inventory.Inventory, guests map[s
 // out; later it keeps those of before.
 func (d *Daemon) loadTemplates() {
 	library, err := templates.Load(d.cfg.Templates)
+	d.refused.Store(&err)
 	switch {
 	case err == nil:
 	case d.library.Load() == nil:

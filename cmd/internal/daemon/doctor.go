@@ -109,6 +109,7 @@ func (d *Daemon) doctor(db *storage.DB, keys *seal.Keyset, inv *inventory.Invent
 		}
 	}
 	cfg.Access = d.rules.verdict
+	cfg.Templates = func() (int, error) { return len(d.library.Load().All()), *d.refused.Load() }
 	return doctor.New(cfg)
 }
 

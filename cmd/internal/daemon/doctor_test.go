@@ -2,10 +2,12 @@ package daemon_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pvechat/pvechat/cmd/internal/daemontest"
+	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
 )
 
 func TestTheDoctorInTheChat(t *testing.T) {
@@ -26,10 +28,7 @@ func TestTheDoctorInTheChat(t *testing.T) {
 
 		// A node goes and a privilege with it; its own message says so when it
 		// runs again.
-		var less []string
-		for _, p := range strings.Fields("VM.Audit VM.Allocate Sys.Audit") {
-			less = append(less, p)
-		}
+		less := slices.DeleteFunc(proxmoxtest.Administrator(), func(p string) bool { return p == "VM.PowerMgmt" })
 		w.PVE.Token(daemontest.Token, "pve-secret", map[string][]string{"/": less})
 		w.PVE.SetNode("pve2", false)
 		w.Refreshed()

@@ -42,6 +42,7 @@ type Daemon struct {
 	platforms []chat.Platform
 	rules     *rulebook
 	library   atomic.Pointer[templates.Library]
+	refused   atomic.Pointer[error] // what was wrong with the templates when they were last read
 }
 
 // NewLog makes the log that the configuration wants.
