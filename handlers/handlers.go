@@ -91,6 +91,7 @@ type Deps struct {
 type Handlers struct {
 	Deps
 	details *details
+	sights  sights
 	pending *pending
 	batches batches
 }

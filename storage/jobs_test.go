@@ -418,3 +418,29 @@ func TestJobsOfABatchAndOldJobs(t *testing.T) {
 		}
 	})
 }
+
+func TestTheLastJobOfAnAction(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		made := func(id string, container inventory.ID, a jobs.Action, at time.Time) {
+			t.Helper()
+			j := start108(container)
+			j.ID, j.Action, j.CreatedAt = id, a, at
+			created, err := db.CreateJob(ctx, j, hour, "")
+			must(t, err)
+			must(t, db.FinishJob(ctx, created.ID, 1, jobs.Failed, "no", 0))
+		}
+		made("first", "c1", jobs.Create, noon)
+		made("again", "c1", jobs.Create, noon.Add(time.Minute))
+		made("start", "c1", jobs.Start, noon.Add(2*time.Minute))
+		made("other", "c2", jobs.Create, noon.Add(3*time.Minute))
+		got, found, err := db.LastJob(ctx, "c1", jobs.Create)
+		must(t, err)
+		if !found || got.ID != "again" || got.State != jobs.Failed {
+			t.Errorf("%v %+v", found, got)
+		}
+		if _, found, err := db.LastJob(ctx, "c1", jobs.Stop); found || err != nil {
+			t.Errorf("there is one that there is not, %v", err)
+		}
+	})
+}

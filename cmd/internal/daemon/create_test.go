@@ -14,17 +14,30 @@ import (
 	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
 )
 
+// How the mirror of packages is.
+const (
+	away int32 = iota
+	there
+	slow
+)
+
 // newYard is a world whose new containers have an address and an SSH server,
 // in which packages are installed once the mirror is there.
-func newYard(t *testing.T, mirror *atomic.Bool) *daemontest.World {
+func newYard(t *testing.T, mirror *atomic.Int32) *daemontest.World {
 	t.Helper()
 	guests := &guesttest.Server{Errorf: t.Errorf}
 	t.Cleanup(func() { _ = guests.Close() })
-	inside := func(_ context.Context, _ string, stdio guesttest.Stdio) uint32 {
+	inside := func(ctx context.Context, _ string, stdio guesttest.Stdio) uint32 {
 		script, _ := io.ReadAll(stdio.In)
-		if strings.Contains(string(script), "apt-get") && !mirror.Load() {
+		if !strings.Contains(string(script), "apt-get") {
+			return 0
+		}
+		switch mirror.Load() {
+		case away:
 			fmt.Fprintln(stdio.Err, "E: mirror.example cannot be reached")
 			return 100
+		case slow:
+			<-ctx.Done()
 		}
 		return 0
 	}
@@ -45,7 +58,7 @@ func walk(p *daemontest.Person, hostname string) daemontest.Surface {
 		step.Submit(map[string]string{"template": "debian"})
 		p.Sees("Debian 13 on pve1").Submit(map[string]string{"hostname": hostname, "tags": "one two"})
 		p.Sees("What Debian 13 does inside").Submit(nil)
-		return p.Sees("Next free number: CT 100")
+		return p.Sees("4 Review", "Next free number", hostname)
 	}
 	step.Press("Debian 13")
 	p.Sees("1 Template › 2 Settings", "Each has its page").Press("Next")
@@ -53,7 +66,7 @@ func walk(p *daemontest.Person, hostname string) daemontest.Surface {
 	p.Sees("Create container").Submit(map[string]string{"hostname": hostname, "tags": "one two"})
 	p.Sees("Debian 13 on pve1", "Hostname "+hostname, "Tags one two").Press("Next")
 	p.Sees("What Debian 13 does inside").Press("Next")
-	return p.Sees("Next free number: CT 100")
+	return p.Sees("4 Review", "Next free number", hostname)
 }
 
 // deploy sends the last step.
@@ -67,7 +80,7 @@ func deploy(p *daemontest.Person, review daemontest.Surface) {
 
 func TestAContainerIsCreatedRepairedAndCleanedUp(t *testing.T) {
 	onBoth(t, func(t *testing.T, on daemontest.Platform) {
-		var mirror atomic.Bool
+		var mirror atomic.Int32
 		w := newYard(t, &mirror)
 		ana, ben, vic := w.Person(on, "Ana", "admin"), w.Person(on, "Ben", "operator"), w.Person(on, "Vic", "viewer")
 		stop := w.Run()
@@ -96,7 +109,7 @@ func TestAContainerIsCreatedRepairedAndCleanedUp(t *testing.T) {
 			t.Error("nobody else sees how it goes")
 		}
 		w.Told()
-		mirror.Store(true)
+		mirror.Store(there)
 		failed.Press("Retry")
 		done := ana.Sees("Created shop", "running at 192.0.2.100", "asked by Ben")
 		if got := strings.Count(strings.Join(w.Tasks(100), " "), "vzcreate"); got != 1 {
@@ -110,9 +123,24 @@ func TestAContainerIsCreatedRepairedAndCleanedUp(t *testing.T) {
 		ana.Sees("shop", "CT 100", "one", "two")
 		ana.Sees("shop running", "web stopped")
 
-		// The same name again is refused at the field.
-		ana.Command("templates")
-		ana.Sees("Debian 13", "PostgreSQL")
+		// Another one is cancelled, and nothing of it is left.
+		mirror.Store(slow)
+		ana.Command("create")
+		deploy(ana, walk(ana, "box"))
+		going := ben.Sees("Creating box", "Install packages…", "goes on if pvechat restarts")
+		going.Press("Cancel…")
+		if on == daemontest.Discord { // the client of Slack asks by itself
+			ben.Sees("Stop creating box?").Press("Stop creating")
+		}
+		ended := ben.Sees("Creating box was cancelled", "Cancelled by Ben.", "What is there now: CT 102 runs")
+		w.Told()
+		ended.Press("Clean up…")
+		ben.Sees("Delete box for good?", "running, so it is stopped first").Submit(map[string]string{"name": "box"})
+		ben.Sees("Deleted box")
+		if got := strings.Join(w.Tasks(102), " "); got != "vzcreate vzstart vzdestroy" {
+			t.Errorf("it was %s", got)
+		}
+		w.Told()
 		stop()
 		w.Correct()
 	})
