@@ -37,9 +37,13 @@ func TestWhoMayMuteAnAlert(t *testing.T) {
 		who, id string
 		may     bool
 	}{
-		{"ana", "a_web", true}, {"ana", "a_node", true},
-		{"ben", "a_web", true}, {"ben", "a_wiki", false}, {"ben", "a_node", false},
-		{"vic", "a_web", false}, {"vic", "a_node", false},
+		{"ana", "a_web", true},
+		{"ana", "a_node", true},
+		{"ben", "a_web", true},
+		{"ben", "a_wiki", false},
+		{"ben", "a_node", false},
+		{"vic", "a_web", false},
+		{"vic", "a_node", false},
 	} {
 		got := w.press(c.who, "alert:"+c.id+":mute")
 		if may := strings.Contains(text(got.Now), "Muted by"); may != c.may {

@@ -28,6 +28,7 @@ type noGuest struct{}
 func (noGuest) Credentials(context.Context, guest.Target, string, ...guest.CredentialFile) ([]guest.CredentialSet, error) {
 	return nil, nil
 }
+
 func (noGuest) Logs(context.Context, guest.Target, guest.Service) ([]string, error) { return nil, nil }
 
 // workshop is a world in which containers are made by a stand-in for the
@@ -43,7 +44,9 @@ type workshop struct {
 }
 
 var stepsOfATry = []create.Step{
-	{Kind: create.Validate, Name: "Check"}, {Kind: create.Make, Name: "Make the container"}, {Kind: create.Start, Name: "Start"},
+	{Kind: create.Validate, Name: "Check"},
+	{Kind: create.Make, Name: "Make the container"},
+	{Kind: create.Start, Name: "Start"},
 	{Kind: create.Packages, Name: "Install packages"},
 }
 

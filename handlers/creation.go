@@ -158,7 +158,7 @@ func (h *Handlers) Creating(ctx context.Context, j jobs.Job, p create.Progress) 
 		return p.Message, nil // that platform is switched off by now
 	}
 	m := h.creation(j).Message(true)
-	at, err := chat.Ref{}, error(chat.ErrForbidden)
+	at, err := chat.Ref{}, chat.ErrForbidden
 	if j.Channel != "" {
 		at, err = platform.Post(ctx, chat.Target{Channel: j.Channel}, m)
 	}

@@ -146,8 +146,11 @@ func (r *run) end(ctx context.Context, why string) (jobs.State, string) {
 // plan lists the steps.
 func (r *run) plan() []Step {
 	steps := []Step{
-		{Kind: Validate, Name: "Check"}, {Kind: Template, Name: "OS template"}, {Kind: Make, Name: "Make the container"},
-		{Kind: Start, Name: "Start"}, {Kind: Network, Name: "Network"},
+		{Kind: Validate, Name: "Check"},
+		{Kind: Template, Name: "OS template"},
+		{Kind: Make, Name: "Make the container"},
+		{Kind: Start, Name: "Start"},
+		{Kind: Network, Name: "Network"},
 	}
 	if len(r.tpl.Files) > 0 {
 		steps = append(steps, Step{Kind: Files, Name: "Files"})
@@ -608,7 +611,7 @@ func (r *run) follow(ctx context.Context) error {
 			return &proxmox.APIError{Status: 500, Message: st.Exit} // a task dies of the same texts
 		case err == nil:
 		case errors.As(err, &refused) && refused.Status == 400:
-			return errors.New("Proxmox does not know the task any more") //nolint:staticcheck // a name
+			return errors.New("Proxmox does not know the task any more")
 		case r.cfg.Now().Sub(heard) > silence:
 			return err
 		}

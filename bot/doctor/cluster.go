@@ -138,7 +138,7 @@ func (c Cluster) seen(ctx context.Context) ([]inventory.Node, time.Duration, err
 	for _, n := range res.Nodes {
 		list = append(list, inventory.Node{Name: n.Name, Online: n.Status == "online"})
 	}
-	return list, res.At.Sub(time.Now()), nil
+	return list, time.Until(res.At), nil
 }
 
 func nodes(list []inventory.Node) string {

@@ -106,7 +106,7 @@ func (d *Doctor) Run(ctx context.Context) Report {
 	for _, p := range d.cfg.Platforms {
 		parts = append(parts, p.ask)
 	}
-	parts = append(parts, d.tables, d.secrets, d.templates, d.access)
+	parts = append(parts, d.tables, d.secrets, func(context.Context) []Check { return append(d.templates(), d.access()...) })
 	found := make([][]Check, len(parts))
 	var wg sync.WaitGroup
 	for i, part := range parts {
@@ -132,8 +132,7 @@ func (d *Doctor) Known() Report {
 	for _, p := range d.cfg.Platforms {
 		found = append(found, p.known()...)
 	}
-	found = append(found, d.templates(nil)...)
-	found = append(found, d.access(nil)...)
+	found = append(append(found, d.templates()...), d.access()...)
 	return Report{Checks: worstFirst(found), At: now}
 }
 
@@ -205,7 +204,7 @@ func (d *Doctor) secrets(ctx context.Context) []Check {
 	return []Check{c}
 }
 
-func (d *Doctor) templates(context.Context) []Check {
+func (d *Doctor) templates() []Check {
 	if d.cfg.Templates == nil {
 		return nil
 	}
@@ -219,7 +218,7 @@ func (d *Doctor) templates(context.Context) []Check {
 	}}
 }
 
-func (d *Doctor) access(context.Context) []Check {
+func (d *Doctor) access() []Check {
 	if d.cfg.Access == nil {
 		return nil
 	}

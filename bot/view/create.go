@@ -204,7 +204,8 @@ func (w Wizard) settings() []chat.Input {
 		bridge.Options = append(bridge.Options, chat.Choosable{Label: b, Value: b})
 	}
 	options := chat.Input{ID: string(create.FieldOptions), Label: "Options", Many: true, Optional: true, Options: []chat.Choosable{
-		{Label: "Start at boot", Value: OptOnBoot}, {Label: "Nesting", Note: "systemd and Docker inside need it", Value: OptNesting},
+		{Label: "Start at boot", Value: OptOnBoot},
+		{Label: "Nesting", Note: "systemd and Docker inside need it", Value: OptNesting},
 		{Label: "Unprivileged", Note: "root inside is nobody outside", Value: OptUnprivileged},
 	}}
 	var on []string

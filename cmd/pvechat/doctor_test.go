@@ -304,7 +304,7 @@ func TestFilesThatAreNotAsTheyShouldBe(t *testing.T) {
 	key := regexp.MustCompile(`key_file: "([^"]+)"`).FindStringSubmatch(string(raw))[1]
 	keyset := regexp.MustCompile(`keyset_file: "([^"]+)"`).FindStringSubmatch(string(raw))[1]
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "mine.yaml"), []byte("nmae: x\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "mine.yaml"), []byte("wrong: x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	file := write(t, string(raw)+"templates_dir: "+dir+"\n")

@@ -133,18 +133,18 @@ func (e *Endpoint) Detail() string {
 }
 
 // Open lets [Endpoint.Go] start work with ctx, until Close.
-func (e *Endpoint) Open(ctx context.Context) { e.admit(ctx) }
-
-// Close returns when all work has ended; there is no more of it.
-func (e *Endpoint) Close() {
-	e.admit(nil)
-	e.work.Wait()
-}
-
-func (e *Endpoint) admit(ctx context.Context) {
+func (e *Endpoint) Open(ctx context.Context) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.ctx = ctx
+}
+
+// Close returns when all work has ended; there is no more of it.
+func (e *Endpoint) Close() {
+	e.mu.Lock()
+	e.ctx = nil
+	e.mu.Unlock()
+	e.work.Wait()
 }
 
 // Go runs f on a goroutine of its own, with the context of [Endpoint.Open]. It
