@@ -88,6 +88,8 @@ type engine interface {
 	inspect(ctx context.Context, db bun.IDB) (description, error)
 	// identity is the type of a key that counts by itself.
 	identity(c column) string
+	// count lets such a key go on after the rows that are there.
+	count(ctx context.Context, db bun.IDB, table, column string) error
 	// addColumn returns the statements that add a column, filling existing
 	// rows where it must not be NULL.
 	addColumn(table string, c column) []string

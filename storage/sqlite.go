@@ -147,6 +147,9 @@ func cutWhere(statement string) (before, after string) {
 
 func (sqlite) identity(c column) string { return c.Type + " PRIMARY KEY AUTOINCREMENT" }
 
+// count has nothing to do: AUTOINCREMENT goes on after the greatest key.
+func (sqlite) count(context.Context, bun.IDB, string, string) error { return nil }
+
 // addColumn leaves the default in place: SQLite cannot take one away, and
 // every insert names all columns.
 func (sqlite) addColumn(table string, c column) []string {

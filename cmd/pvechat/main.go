@@ -28,6 +28,8 @@ type CLI struct {
 	Run      RunCmd      `cmd:"" help:"Serve until stopped."`
 	Migrate  MigrateCmd  `cmd:"" help:"Bring the database's tables up to date, or look at them."`
 	Doctor   DoctorCmd   `cmd:"" help:"Look at everything that pvechat stands on, and say what to do."`
+	Backup   BackupCmd   `cmd:"" help:"Write the database to a file, beside a running bot."`
+	Restore  RestoreCmd  `cmd:"" help:"Fill an empty database, SQLite or PostgreSQL, from such a file."`
 	Audit    AuditCmd    `cmd:"" help:"Export or verify who did what."`
 	Keys     KeysCmd     `cmd:"" help:"Look after the key set with which values are sealed."`
 	Manifest ManifestCmd `cmd:"" help:"Print what to register with a chat platform."`
