@@ -425,7 +425,13 @@ func TestRetryGoesOnAtItsStep(t *testing.T) {
 	shown := ws.press("ana", id+":progress").Now
 	says(t, shown, "stopped at step 4 of 4")
 	says(t, shown, "Retry goes on at step 4")
-	retry := control(t, shown, "Retry")
+	old := control(t, shown, "Retry")
+	says(t, ws.press("ana", old).Now, "Deploying shop…")
+	ws.settled()
+	<-ws.made
+	// Of tries that did not work, the last is gone on with.
+	says(t, ws.press("ana", old).Now, "nothing to go on with")
+	retry := control(t, ws.press("ana", id+":progress").Now, "Retry")
 	ws.mu.Lock()
 	ws.fail = ""
 	ws.mu.Unlock()
@@ -433,15 +439,15 @@ func TestRetryGoesOnAtItsStep(t *testing.T) {
 	ws.settled()
 	p := <-ws.made
 	if p.At() != 3 || p.Steps[3].Error != "" || !p.Made {
-		t.Errorf("the second try began with %+v", p)
+		t.Errorf("the last try began with %+v", p)
 	}
 	says(t, ws.press("ana", retry).Now, "nothing to go on with")
-	if n := len(ws.tries()); n != 2 {
-		t.Errorf("%d tries, want two", n)
+	if n := len(ws.tries()); n != 3 {
+		t.Errorf("%d tries, want three", n)
 	}
 	posted, _ := ws.chat.sent()
 	if len(posted) != 1 {
-		t.Errorf("%d messages, want one for both tries", len(posted))
+		t.Errorf("%d messages, want one for all tries", len(posted))
 	}
 }
 

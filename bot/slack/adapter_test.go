@@ -581,7 +581,8 @@ func TestAFormWithChoicesIsOneModal(t *testing.T) {
 	if _, err := d.s.Click(d.ctx, ana, slacktest.At{View: v.ID}, "w:1:back"); err != nil {
 		t.Fatal(err)
 	}
-	if inv, _ := d.last(); inv.Kind != chat.Pressed || inv.Action != "w:1:back" || inv.State != "s.2" {
+	// Back takes along what stands in the form: it is not sent by it.
+	if inv, _ := d.last(); inv.Kind != chat.Pressed || inv.Action != "w:1:back" || inv.State != "s.2" || inv.Values["hostname"] != "wiki" || inv.Values["node"] != "pve2" {
 		t.Errorf("got %+v", inv)
 	}
 	if _, err := d.s.Submit(d.ctx, ana, v.ID, map[string]string{"node": "pve1", "options": "onboot,nesting"}); err != nil {

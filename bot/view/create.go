@@ -324,7 +324,7 @@ func (w Wizard) review() []chat.Block {
 		})
 	where := "Progress is sent to you."
 	if w.Here {
-		where = "Progress is posted in this channel."
+		where = "Progress is posted in this channel; where pvechat may not write, it is sent to you."
 	}
 	words, state := osWords(w.At.Offer, t.OS)
 	if state == osDownload {
@@ -444,7 +444,7 @@ func DraftEnded() chat.Message {
 func Deploying(c *inventory.Container, here bool) chat.Panel {
 	where := "The progress is sent to you."
 	if here {
-		where = "The progress is posted in this channel."
+		where = "The progress is posted in this channel; where pvechat may not write, it is sent to you."
 	}
 	return chat.Panel{ID: "deploying", Title: "Create container", Close: "Close", Tone: chat.Neutral, Blocks: []chat.Block{
 		chat.Para{Text: chat.Texts(marks[inventory.Creating]+" ", chat.B("Deploying "+c.DisplayName()+"…"), "\n"+where+" It goes on if pvechat restarts.")},
