@@ -391,7 +391,12 @@ func (a *Alerts) RulesRefused(ctx context.Context, why, version string) {
 
 // RulesTaken tells that they are right again, if they were not.
 func (a *Alerts) RulesTaken(ctx context.Context) {
-	a.now(ctx, func(ctx context.Context) { a.clear(ctx, string(Rules)+":access", "") })
+	a.now(ctx, func(ctx context.Context) {
+		// Somebody put it right; nothing asks again later whether it stayed well.
+		if i, ok := a.openOf(ctx, string(Rules)+":access"); ok {
+			a.end(ctx, i, "")
+		}
+	})
 }
 
 // Drifted tells how the database's tables differ; "" that they do not.
