@@ -29,6 +29,7 @@ type Dispatcher struct {
 	recent map[string]time.Time // what this process was given in the last minute
 	pruned time.Time
 	turns  map[string]uint64 // how often a surface was acted on
+	heard  map[chat.PlatformName]time.Time
 }
 
 // NewDispatcher makes a Dispatcher. It does no I/O.
@@ -36,8 +37,16 @@ func NewDispatcher(next chat.Handler, m *Metrics) *Dispatcher {
 	return &Dispatcher{
 		next: next, metrics: m,
 		slots: make(chan struct{}, workers), queue: make(chan struct{}, workers+waiting),
-		recent: map[string]time.Time{}, turns: map[string]uint64{},
+		recent: map[string]time.Time{}, turns: map[string]uint64{}, heard: map[chat.PlatformName]time.Time{},
 	}
+}
+
+// Heard says when somebody on a platform last did something that came here; the
+// zero time where nobody has.
+func (d *Dispatcher) Heard(on chat.PlatformName) time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.heard[on]
 }
 
 // Commands lists what can be typed.
@@ -52,6 +61,9 @@ func (d *Dispatcher) Complete(ctx context.Context, inv chat.Invocation) []chat.C
 // nothing.
 func (d *Dispatcher) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 	began := time.Now()
+	d.mu.Lock()
+	d.heard[inv.Platform()] = began
+	d.mu.Unlock()
 	select {
 	case d.queue <- struct{}{}:
 		defer func() { <-d.queue }()

@@ -327,7 +327,7 @@ func (c Cluster) privileges(ctx context.Context) []Check {
 			Name: name + "/" + lacks[0], Title: "The token of " + c.called() + " lacks " + strings.Join(lacks, ", "), State: n.state, Detail: "on " + n.at + ": " + n.without,
 			Fix: fmt.Sprintf("Grant it to %s, on a node as root:", c.TokenID), Command: "pveum role modify pvechat --append 1 --privs " + strings.Join(lacks, ","),
 		}
-		if len(have[n.at]) == 0 { // the role is not given there at all
+		if !inherited(have, n.at) {
 			user, _, _ := strings.Cut(c.TokenID, "!")
 			found.Command += fmt.Sprintf(" && pveum acl modify %s --users %s --roles pvechat && pveum acl modify %s --tokens '%s' --roles pvechat", n.at, user, n.at, c.TokenID)
 		}
@@ -341,6 +341,14 @@ func (c Cluster) privileges(ctx context.Context) []Check {
 		return []Check{{Name: name, Title: title, State: Good, Detail: "all that the access rules need"}}
 	}
 	return list
+}
+
+// inherited reports whether what the token may do at a path comes from above:
+// then a role that is changed is changed there too. An entry of the path's own
+// takes the place of those above it. Proxmox lists the paths of [needs]
+// whenever the token may do anything there.
+func inherited(have proxmox.Permissions, at string) bool {
+	return len(have[at]) > 0 && maps.EqualFunc(have[at], have["/"], func(bool, bool) bool { return true })
 }
 
 // granted reports whether the token has a privilege at a path, or at something

@@ -247,6 +247,9 @@ type Platform struct {
 	// Health is the state of a running bot's connection; nil: there is none.
 	Health func() chat.Health
 
+	// Heard says when somebody there last did something; nil: nobody knows.
+	Heard func() time.Time
+
 	Ops string // the channel that is told of trouble; "" for none
 
 	// Silent says why that channel took no alert the last time; nil, "": it
@@ -269,6 +272,11 @@ func (p Platform) known() []Check {
 	if p.Health != nil {
 		h := p.Health()
 		c := Check{Name: name, Title: p.title(), State: Good, Detail: h.Detail, Since: h.Since}
+		if p.Heard != nil {
+			if at := p.Heard(); !at.IsZero() {
+				c.Detail = joined(c.Detail, "last heard at "+at.UTC().Format("15:04:05 UTC"))
+			}
+		}
 		if !h.OK {
 			c.State, c.Title = Bad, p.title()+" is not connected"
 			c.Fix = "Look at the network, and at " + p.Token + "; pvechat goes on trying."

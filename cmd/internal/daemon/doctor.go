@@ -79,7 +79,7 @@ func (d *Daemon) examined(db *storage.DB, dbErr error, keys *seal.Keyset, keysEr
 var _, _ doctor.Chat = (*slack.Adapter)(nil), (*discord.Adapter)(nil)
 
 // doctor is that of a running bot, which remembers more and has to ask less.
-func (d *Daemon) doctor(db *storage.DB, keys *seal.Keyset, inv *inventory.Inventory, alarm *alerts.Alerts) *doctor.Doctor {
+func (d *Daemon) doctor(db *storage.DB, keys *seal.Keyset, inv *inventory.Inventory, alarm *alerts.Alerts, heard func(chat.PlatformName) time.Time) *doctor.Doctor {
 	cfg := d.examined(db, nil, keys, nil)
 	for i := range cfg.Clusters {
 		c := &cfg.Clusters[i]
@@ -99,6 +99,7 @@ func (d *Daemon) doctor(db *storage.DB, keys *seal.Keyset, inv *inventory.Invent
 	for i := range cfg.Platforms {
 		p := &cfg.Platforms[i]
 		p.Health = d.platforms[i].Health
+		p.Heard = func() time.Time { return heard(p.Chat.Name()) }
 		p.Silent = func() (string, time.Time) {
 			for _, t := range alarm.Troubles() {
 				if t.Platform == p.Chat.Name() && t.Channel == p.Ops {

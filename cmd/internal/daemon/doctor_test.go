@@ -21,7 +21,7 @@ func TestTheDoctorInTheChat(t *testing.T) {
 
 		// All is well, and everything says so in one block.
 		ana.Command("doctor")
-		all := ana.Sees("Doctor", "no drift", "quorate, 3 of 3 nodes", "all that the access rules need")
+		all := ana.Sees("Doctor", "no drift", "last heard at", "quorate, 3 of 3 nodes", "all that the access rules need")
 		if !all.Private || strings.Contains(all.Text, "❌") || ben.Count("no drift") > 0 {
 			t.Errorf("private %v:\n%s", all.Private, all.Text)
 		}

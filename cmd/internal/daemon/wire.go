@@ -227,7 +227,8 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 			return h.SharedBoard(filter, space, changed, confirmed)
 		},
 	})
-	examiner := d.doctor(db, keys, inv, alarm)
+	var front *bot.Dispatcher
+	examiner := d.doctor(db, keys, inv, alarm, func(on chat.PlatformName) time.Time { return front.Heard(on) })
 	h = handlers.New(handlers.Deps{
 		Log: d.log, Policy: d.rules, Inventory: inv, Clusters: parts.reads, Guests: entered, Services: inside, HostKeys: db, Vault: seal.NewVault(keys, db), Jobs: runner, Live: keep, Events: db, History: history,
 		Confirmations: db, Repeats: db, Every: d.cfg.Every(), Now: time.Now, Platforms: watched, Ops: func(ctx context.Context, j jobs.Job) {
@@ -245,6 +246,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	if err != nil {
 		return bot.Bot{}, err
 	}
+	front = bot.NewDispatcher(router, d.metrics)
 
 	counted := func() {
 		states, open := map[string]int{}, map[string]int{string(jobs.Submitting): 0, string(jobs.Running): 0}
@@ -305,7 +307,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	return bot.Bot{
 		Platforms: d.platforms,
 		Lost:      alarm.PlatformLost,
-		Handler:   bot.NewDispatcher(router, d.metrics),
+		Handler:   front,
 		Log:       d.log,
 		Parts: map[string]bot.Runner{
 			"refresh": bot.RunFunc(func(ctx context.Context) error {
