@@ -90,6 +90,9 @@ func (p parameter) check(value string) error {
 		if p.Format == "pve-node" && !nodeForm.MatchString(value) {
 			return fmt.Errorf("%q is no node", value)
 		}
+		if list, ok := p.Format.(map[string]any); ok {
+			return checkList(list, value)
+		}
 	default:
 		return fmt.Errorf("of type %q, which this test does not know", p.Type)
 	}
@@ -100,6 +103,35 @@ func (p parameter) check(value string) error {
 			}
 		}
 		return fmt.Errorf("%q is none of %v", value, p.Enum)
+	}
+	return nil
+}
+
+// checkList says what the schema has against a value such as
+// "name=eth0,bridge=vmbr0", whose format names each of its parts.
+func checkList(format map[string]any, value string) error {
+	raw, err := json.Marshal(format)
+	if err != nil {
+		return err
+	}
+	var known map[string]parameter
+	if err := json.Unmarshal(raw, &known); err != nil {
+		return err
+	}
+	for part := range strings.SplitSeq(value, ",") {
+		name, v, named := strings.Cut(part, "=")
+		for key, p := range format {
+			if p, ok := p.(map[string]any); !named && ok && p["default_key"] != nil {
+				name, v = key, part
+			}
+		}
+		p, ok := known[name]
+		if !ok {
+			return fmt.Errorf("%q is no part of it", part)
+		}
+		if err := p.check(v); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
 	return nil
 }
@@ -160,6 +192,10 @@ func checkRequest(schema map[string]map[string]method, r *http.Request, form str
 	}
 	for name, value := range params {
 		p, known := m.Parameters.Properties[name]
+		if !known {
+			// net0, net1, … are one in the schema.
+			p, known = m.Parameters.Properties[strings.TrimRight(name, "0123456789")+"[n]"]
+		}
 		if !known {
 			return fmt.Errorf("%s %s has no parameter %s", r.Method, template, name)
 		}
@@ -315,6 +351,7 @@ func TestTheSchemaRefuses(t *testing.T) {
 		"a fraction":                {"POST", "/api2/json/nodes/pve1/lxc/101/status/shutdown", "timeout=1.5"},
 		"a truth that is none":      {"POST", "/api2/json/nodes/pve1/lxc/101/status/shutdown", "forceStop=maybe"},
 		"a word not in the list":    {"GET", "/api2/json/nodes/pve1/tasks?source=some", ""},
+		"a part that is none":       {"POST", "/api2/json/nodes/pve1/lxc", "vmid=101&ostemplate=local:vztmpl/a.tar.zst&net0=name%3Deth0,speed%3D1"},
 		"a body of a DELETE":        {"DELETE", "/api2/json/nodes/pve1/lxc/101", "purge=1"},
 		"a missing parameter":       {"POST", "/api2/json/nodes/pve1/lxc/101/snapshot", ""},
 		"what is only for a ticket": {"POST", "/api2/json/access/ticket", "username=a&password=b"},
