@@ -88,7 +88,7 @@ func (db *DB) backupTable(ctx context.Context, tx bun.Tx, model any, out *json.E
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	for rows.Next() {
 		row := reflect.New(t.Type)
 		if err := db.bun.ScanRow(ctx, rows, row.Interface()); err != nil {

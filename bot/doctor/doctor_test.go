@@ -106,11 +106,13 @@ func TestPrivilegesAreThoseThatTheRulesNeed(t *testing.T) {
 		"limited to a pool":        {proxmox.Permissions{"/": everything("Sys.Audit"), "/pool/prod": everything("VM.Audit")}, reader, map[string]doctor.State{"privileges/home": doctor.Good}},
 		"limited to one container": {proxmox.Permissions{"/": everything("Sys.Audit"), "/vms/101": everything("VM.Audit")}, reader, map[string]doctor.State{"privileges/home": doctor.Good}},
 		"a deeper entry that takes away": {
-			proxmox.Permissions{"/": everything("VM.Audit", "Sys.Audit"), "/vms": everything("VM.Console")}, reader,
+			proxmox.Permissions{"/": everything("VM.Audit", "Sys.Audit"), "/vms": everything("VM.Console")},
+			reader,
 			map[string]doctor.State{"privileges/home/VM.Audit": doctor.Bad},
 		},
 		"nothing for those who operate": {
-			proxmox.Permissions{"/": everything("VM.Audit", "Sys.Audit")}, func(p access.Permission) bool { return p == access.View || p == access.Operate },
+			proxmox.Permissions{"/": everything("VM.Audit", "Sys.Audit")},
+			func(p access.Permission) bool { return p == access.View || p == access.Operate },
 			map[string]doctor.State{"privileges/home/VM.PowerMgmt": doctor.Bad},
 		},
 	} {
