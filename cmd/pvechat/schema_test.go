@@ -148,7 +148,7 @@ func TestTwoProcessesStartOnAnEmptyDatabase(t *testing.T) {
 			return
 		}
 		other := daemontest.New(t, proxmoxtest.Options{})
-		other.Database = w.Database
+		other.Database, other.PVE = w.Database, w.PVE // two bots of one cluster
 		var both sync.WaitGroup
 		both.Go(func() { w.Run() })
 		both.Go(func() { other.Run() })
