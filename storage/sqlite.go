@@ -69,8 +69,14 @@ func openSQLite(ctx context.Context, path string, c Config) (*sql.DB, schema.Dia
 		}
 		return nil, nil, nil, err
 	}
-	pool.SetMaxOpenConns(8)
-	pool.SetMaxIdleConns(8)
+	conns := 8
+	if !c.ReadOnly {
+		// Writers on connections of their own poll SQLite's lock, and an unlucky
+		// one is passed by many others. On one connection they queue.
+		conns = 1
+	}
+	pool.SetMaxOpenConns(conns)
+	pool.SetMaxIdleConns(conns)
 	return pool, sqlitedialect.New(), lock, nil
 }
 

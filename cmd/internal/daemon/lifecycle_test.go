@@ -39,6 +39,9 @@ func TestAHundredDoubleClicksByTwoPeopleMakeAHundredTasks(t *testing.T) {
 				})
 			}
 			both.Wait()
+			if _, err := w.PVE.AwaitTask(w.Patience(), func(t proxmoxtest.Task) bool { return t.VMID == 200+i }); err != nil {
+				t.Fatalf("%s is not started: %v", name, err)
+			}
 		}
 		for i := range containers {
 			w.Ended("vzstart", 200+i)
@@ -148,7 +151,7 @@ func TestAnOldButtonNeverHitsAnotherContainer(t *testing.T) {
 		w.PVE.AddContainer(proxmoxtest.Container{VMID: 102, Node: "pve2", Name: "wiki"})
 	}
 	known := func(w *daemontest.World) {
-		w.AwaitNone(`SELECT count(*) FROM containers WHERE fingerprint = ''`)
+		w.AwaitNone(`SELECT 3 - count(*) FROM containers WHERE fingerprint <> ''`) // those of newWorld
 	}
 	t.Run("between two refreshes", func(t *testing.T) {
 		onBoth(t, func(t *testing.T, on daemontest.Platform) {
