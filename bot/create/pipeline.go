@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/catalog"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/bot/templates"
@@ -563,7 +564,7 @@ func (r *run) task(ctx context.Context, f proxmox.TaskFilter, is func(proxmox.Ta
 func (r *run) adopt(ctx context.Context, f proxmox.TaskFilter, is func(proxmox.Task) bool) error {
 	f.Since, f.Source, f.Limit = r.p.SubmittedAt.Add(-time.Second), "all", 50
 	for look := range 2 {
-		if look > 0 && !sleep(ctx, lookAgain) {
+		if look > 0 && pace.Sleep(ctx, lookAgain) != nil {
 			return ctx.Err()
 		}
 		tasks, err := r.pve.Tasks(ctx, r.job.Node, f)
@@ -615,8 +616,8 @@ func (r *run) follow(ctx context.Context) error {
 		case r.cfg.Now().Sub(heard) > silence:
 			return err
 		}
-		if !sleep(ctx, pollEvery) {
-			return ctx.Err()
+		if err := pace.Sleep(ctx, pollEvery); err != nil {
+			return err
 		}
 	}
 }
@@ -638,20 +639,8 @@ func (r *run) until(ctx context.Context, within time.Duration, otherwise string,
 			}
 			return fmt.Errorf("after %s %s", within, otherwise)
 		}
-		if !sleep(ctx, pollEvery) {
-			return ctx.Err()
+		if err := pace.Sleep(ctx, pollEvery); err != nil {
+			return err
 		}
-	}
-}
-
-// sleep waits, and reports whether it came to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

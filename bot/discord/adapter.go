@@ -11,7 +11,6 @@
 package discord
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -193,18 +192,6 @@ func (a *Adapter) report(ok bool, detail string) {
 		a.health.Since = a.now()
 	}
 	a.health.OK, a.health.Detail = ok, detail
-}
-
-// sleep waits for d, and reports false where ctx ended before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // snowflake reports whether id is an id of Discord's.

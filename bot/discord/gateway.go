@@ -13,6 +13,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 	"github.com/pvechat/pvechat/bot/chat/wire"
 )
 
@@ -67,7 +68,7 @@ func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 			pause = max(pause, limited.RetryAfter)
 		}
 		a.log.Warn("discord is not connected", "error", err, "again_in", pause)
-		if !sleep(ctx, pause) {
+		if pace.Sleep(ctx, pause) != nil {
 			a.report(false, "stopped")
 			return nil
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 )
 
 // Types of a first response.
@@ -49,7 +50,7 @@ func (p *reply) respond(ctx context.Context, kind int, data, out any) error {
 	switch {
 	case err == nil:
 	case limited && again <= shortPause:
-		if !sleep(ctx, again) {
+		if pace.Sleep(ctx, again) != nil {
 			return err
 		}
 		err = p.call(ctx, r, body, out)

@@ -214,8 +214,8 @@ func (a *Adapter) bucket(ctx context.Context, r request) (*discordgo.Bucket, err
 		if wait > patience {
 			return nil, &chat.RateLimitedError{RetryAfter: wait}
 		}
-		if !sleep(ctx, wait) {
-			return nil, ctx.Err()
+		if err := pace.Sleep(ctx, wait); err != nil {
+			return nil, err
 		}
 	}
 }

@@ -415,15 +415,3 @@ func (r *Runner) keepLease(ctx context.Context, j Job, lost context.CancelCauseF
 		}
 	}
 }
-
-// sleep waits, and reports whether it came to the end.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}

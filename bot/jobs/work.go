@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pvechat/pvechat/bot/chat/pace"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/proxmox"
 	"github.com/pvechat/pvechat/proxmox/guest"
@@ -33,7 +34,7 @@ func (w *work) act(ctx context.Context) (State, string) {
 		return w.create(ctx)
 	}
 	for !w.known() {
-		if !sleep(ctx, pollFirst) {
+		if pace.Sleep(ctx, pollFirst) != nil {
 			return Failed, ""
 		}
 	}
@@ -227,7 +228,7 @@ func (w *work) again(ctx context.Context, reason string) bool {
 		w.moved = true
 		return w.follows(ctx)
 	case errors.Is(err, proxmox.ErrLocked) && w.Forced && w.cfg.Now().Sub(w.CreatedAt) < forceLimit:
-		return sleep(ctx, pollFirst)
+		return pace.Sleep(ctx, pollFirst) == nil
 	}
 	return false
 }
@@ -265,7 +266,7 @@ func (w *work) adopt(ctx context.Context) (State, string) {
 				return Failed, notSent
 			}
 		}
-		if !sleep(ctx, lookAgain) {
+		if pace.Sleep(ctx, lookAgain) != nil {
 			return Failed, ""
 		}
 	}
@@ -289,18 +290,18 @@ func (w *work) ownTasks(ctx context.Context) ([]proxmox.Task, error) {
 	}), nil
 }
 
-// pace is the pause between two looks: 1 s, then longer, 5 s at most.
-type pace time.Duration
+// interval is the pause between two looks: 1 s, then longer, 5 s at most.
+type interval time.Duration
 
-func (p *pace) sleep(ctx context.Context) bool {
+func (p *interval) sleep(ctx context.Context) bool {
 	d := max(time.Duration(*p), pollFirst)
-	*p = pace(min(d*3/2, pollMost))
-	return sleep(ctx, d)
+	*p = interval(min(d*3/2, pollMost))
+	return pace.Sleep(ctx, d) == nil
 }
 
 // follow polls the task to its end.
 func (w *work) follow(ctx context.Context) (State, string) {
-	var pause pace
+	var pause interval
 	heard := w.cfg.Now()
 	for {
 		st, err := w.pve.TaskStatus(ctx, w.UPID)
@@ -352,7 +353,7 @@ func (w *work) settle(ctx context.Context) string {
 		return ""
 	}
 	deadline := w.cfg.Now().Add(settleLimit)
-	var pause pace
+	var pause interval
 	for {
 		st, err := w.look(ctx)
 		switch {

@@ -289,7 +289,7 @@ func (a *Adapter) authenticate(ctx context.Context) error {
 		}
 		a.config.Log.WarnContext(ctx, "slack does not answer", "err", err, "again_in", wait)
 		a.report(none, false, err.Error())
-		if err := sleep(ctx, wait); err != nil {
+		if err := pace.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
@@ -378,16 +378,4 @@ func (a *Adapter) Rights(ctx context.Context, channel string) (chat.Rights, erro
 		r.Channel = "there is no such channel, or pvechat is not in it (channel_not_found)"
 	}
 	return r, nil
-}
-
-// sleep waits, or returns the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

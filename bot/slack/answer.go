@@ -11,6 +11,7 @@ import (
 	slackgo "github.com/slack-go/slack"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 )
 
 const (
@@ -101,7 +102,7 @@ func (a *Adapter) submit(ctx context.Context, h chat.Handler, act *act, ack func
 		act.view.ID, answer.InPlace = "", false // closed by now
 		a.show(ctx, act, answer)
 	default:
-		_ = sleep(ctx, settle) // cut short, it still has to be taken back
+		_ = pace.Sleep(ctx, settle) // cut short, it still has to be taken back
 		a.follow(ctx, act, at, answer)
 	}
 }
@@ -194,7 +195,7 @@ func (a *Adapter) missed(ctx context.Context, act *act, answer *chat.Answer, why
 // once repeats a call once, where Slack wants a short pause before.
 func (a *Adapter) once(ctx context.Context, do func() (chat.Ref, error)) (chat.Ref, error) {
 	at, err := do()
-	if r, ok := errors.AsType[*chat.RateLimitedError](err); ok && r.RetryAfter <= longestRetry && sleep(ctx, r.RetryAfter) == nil {
+	if r, ok := errors.AsType[*chat.RateLimitedError](err); ok && r.RetryAfter <= longestRetry && pace.Sleep(ctx, r.RetryAfter) == nil {
 		return do()
 	}
 	return at, err

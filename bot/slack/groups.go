@@ -10,6 +10,7 @@ import (
 	slackgo "github.com/slack-go/slack"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 )
 
 const (
@@ -83,7 +84,7 @@ func (g *groups) person(id string) []string {
 
 // run keeps the memory fresh until ctx ends.
 func (g *groups) run(ctx context.Context, a *Adapter) {
-	for wait := groupsEvery; sleep(ctx, wait) == nil; {
+	for wait := groupsEvery; pace.Sleep(ctx, wait) == nil; {
 		wait = groupsEvery
 		if !g.refresh(ctx, a) {
 			wait = groupsRetry

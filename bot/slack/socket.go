@@ -13,6 +13,7 @@ import (
 	"github.com/slack-go/slack/socketmode"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 	"github.com/pvechat/pvechat/bot/chat/wire"
 )
 
@@ -66,7 +67,7 @@ func (s *socket) run(ctx context.Context, connection int) error {
 			pause = max(pause, r.RetryAfter)
 		}
 		s.a.config.Log.WarnContext(ctx, "slack connection ended", "connection", connection, "err", err, "again_in", pause)
-		if sleep(ctx, pause) != nil {
+		if pace.Sleep(ctx, pause) != nil {
 			return nil
 		}
 	}
@@ -90,7 +91,7 @@ func (s *socket) turn(ctx context.Context, connection int) error {
 			return ctx.Err()
 		}
 		s.mu.Unlock()
-		if err := sleep(ctx, free.Sub(now)); err != nil {
+		if err := pace.Sleep(ctx, free.Sub(now)); err != nil {
 			return err
 		}
 	}
@@ -171,7 +172,7 @@ func (s *socket) relay(ctx context.Context, up, down *websocket.Conn, connection
 		case frame.Type == "disconnect" && frame.Reason == "warning":
 			continue // Slack still sends over this connection; the SDK would leave it at once
 		case frame.Type == "disconnect":
-			_ = sleep(ctx, drain)
+			_ = pace.Sleep(ctx, drain)
 			return fmt.Errorf("the connection was ended: %s", line(frame.Reason))
 		}
 		if err := down.WriteMessage(kind, m); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/pvechat/pvechat/bot/yamlfile"
 	"github.com/pvechat/pvechat/cmd/internal/daemon"
 )
 
@@ -74,7 +75,7 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 	app := &App{cli: &cli, env: env, stdout: stdout, stderr: stderr}
 	k.BindTo(ctx, (*context.Context)(nil))
 	err = k.Run(app)
-	var wrong *daemon.ConfigError
+	var wrong *yamlfile.Error
 	switch {
 	case err == nil:
 		return 0

@@ -56,7 +56,7 @@ func (p *Pacer) Wait(ctx context.Context, key string, l Limit, patience time.Dur
 		if err != nil {
 			return err
 		}
-		if err := sleep(ctx, turn.Sub(now)); err != nil {
+		if err := Sleep(ctx, turn.Sub(now)); err != nil {
 			return err
 		}
 		if p.Pauses(key) == pauses {
@@ -177,8 +177,8 @@ func (p *Pacer) record(key string, now time.Time) *record {
 	return r
 }
 
-// sleep waits for d, or returns the context's error.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or returns the error of ctx where that ends before.
+func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}

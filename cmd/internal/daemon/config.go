@@ -15,10 +15,9 @@ import (
 	"strings"
 	"time"
 
-	yaml "go.yaml.in/yaml/v4"
-
 	"github.com/pvechat/pvechat/bot/access"
 	"github.com/pvechat/pvechat/bot/alerts"
+	"github.com/pvechat/pvechat/bot/yamlfile"
 	"github.com/pvechat/pvechat/proxmox/guest"
 )
 
@@ -194,31 +193,6 @@ type HTTPConfig struct {
 	Listen string `yaml:"listen"`
 }
 
-// ConfigError lists everything that is wrong with a configuration.
-type ConfigError struct {
-	File     string
-	Problems []Problem
-}
-
-// Problem is one thing that is wrong. Line is 0 where it has none.
-type Problem struct {
-	Line int
-	Text string
-}
-
-func (e *ConfigError) Error() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "the configuration has %d problem(s):", len(e.Problems))
-	for _, p := range e.Problems {
-		if p.Line > 0 {
-			fmt.Fprintf(&b, "\n  %s:%d: %s", e.File, p.Line, p.Text)
-		} else {
-			fmt.Fprintf(&b, "\n  %s: %s", e.File, p.Text)
-		}
-	}
-	return b.String()
-}
-
 // Every is the parsed refresh period; 30 s where none is given.
 func (c Config) Every() time.Duration {
 	d, err := time.ParseDuration(c.Refresh.Every)
@@ -259,12 +233,12 @@ func (c Config) CredentialFiles(t access.Target) []guest.CredentialFile {
 func (c Config) AutoMigrate() bool { return c.Database.AutoMigrate == nil || *c.Database.AutoMigrate }
 
 // Load reads a configuration file, fills in secrets and defaults, and checks
-// it. What is wrong comes as one *ConfigError that names every problem with its
+// it. What is wrong comes as one [yamlfile.Error] that names every problem with its
 // line and key, and no secret.
 func Load(file string, env func(string) (string, bool)) (Config, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return Config{}, &ConfigError{File: file, Problems: []Problem{{Text: "it cannot be read: " + errors.Unwrap(err).Error() + "; name another one with --config FILE"}}}
+		return Config{}, &yamlfile.Error{What: subject, File: file, Problems: []yamlfile.Problem{{Text: "it cannot be read: " + errors.Unwrap(err).Error() + "; name another one with --config FILE"}}}
 	}
 	return Parse(file, data, env)
 }
@@ -274,90 +248,23 @@ func Load(file string, env func(string) (string, bool)) (Config, error) {
 func Parse(file string, data []byte, env func(string) (string, bool)) (Config, error) {
 	c := checker{file: file, env: env}
 	var cfg Config
-	c.decode(data, &cfg)
+	c.Decode(data, &cfg)
 	c.secrets(&cfg)
 	c.check(&cfg)
-	if len(c.problems) > 0 {
-		slices.SortStableFunc(c.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
-		return Config{}, &ConfigError{File: file, Problems: c.problems}
+	if err := c.Err(subject, file); err != nil {
+		return Config{}, err
 	}
 	return cfg, nil
 }
 
+// subject is what the problems are of.
+const subject = "the configuration"
+
 type checker struct {
-	file     string
-	env      func(string) (string, bool)
-	root     yaml.Node
-	problems []Problem
-}
+	yamlfile.Reader
 
-// quoted finds values that the decoder repeats; one of them may be a secret.
-var quoted = regexp.MustCompile("(?s)`.*`")
-
-var inType = regexp.MustCompile(` in type .*`)
-
-func (c *checker) decode(data []byte, into *Config) {
-	_ = yaml.Load(data, &c.root) // for the lines; what is wrong with it is told below
-	err := yaml.Load(data, into, yaml.WithKnownFields())
-	var many *yaml.LoadErrors
-	var one *yaml.LoadError
-	switch {
-	case err == nil:
-	case errors.As(err, &many):
-		for _, e := range many.Errors {
-			c.problems = append(c.problems, Problem{e.Mark.Line, plainYAML(e.Message)})
-		}
-	case errors.As(err, &one):
-		c.problems = append(c.problems, Problem{one.Mark.Line, plainYAML(one.Message)})
-	case len(strings.TrimSpace(string(data))) == 0:
-		c.problems = append(c.problems, Problem{0, "it is empty"})
-	default:
-		c.problems = append(c.problems, Problem{0, "it is no YAML"})
-	}
-}
-
-func plainYAML(msg string) string {
-	msg = inType.ReplaceAllString(msg, "")
-	if key, ok := strings.CutPrefix(msg, "field "); ok {
-		if key, ok := strings.CutSuffix(key, " not found"); ok {
-			return "there is no key " + key + " here"
-		}
-	}
-	return quoted.ReplaceAllString(msg, redacted)
-}
-
-// line finds the line of a key's path; of the nearest key above where the path
-// ends early.
-func (c *checker) line(path ...any) int {
-	n := &c.root
-	if n.Kind == yaml.DocumentNode && len(n.Content) > 0 {
-		n = n.Content[0]
-	}
-	line := 0
-	for _, step := range path {
-		var next *yaml.Node
-		switch step := step.(type) {
-		case string:
-			for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-				if n.Content[i].Value == step {
-					next, line = n.Content[i+1], n.Content[i].Line
-				}
-			}
-		case int:
-			if n.Kind == yaml.SequenceNode && step < len(n.Content) {
-				next, line = n.Content[step], n.Content[step].Line
-			}
-		}
-		if next == nil {
-			return line
-		}
-		n = next
-	}
-	return line
-}
-
-func (c *checker) wrong(text string, path ...any) {
-	c.problems = append(c.problems, Problem{c.line(path...), text})
+	file string
+	env  func(string) (string, bool)
 }
 
 // secrets fills every secret from the one place that holds it.
@@ -392,7 +299,7 @@ func (c *checker) secret(into *Secret, file, variable string, path ...any) {
 		places = append(places, "in "+key+"_file")
 	}
 	if len(places) > 1 {
-		c.wrong(key+" stands in several places ("+strings.Join(places, ", ")+"): keep one", path...)
+		c.Wrong(key+" stands in several places ("+strings.Join(places, ", ")+"): keep one", path...)
 		return
 	}
 	switch {
@@ -400,7 +307,7 @@ func (c *checker) secret(into *Secret, file, variable string, path ...any) {
 		data, err := os.ReadFile(c.path(file))
 		if err != nil {
 			filePath := append(slices.Clone(path[:len(path)-1]), any(key+"_file"))
-			c.wrong(fmt.Sprintf("%s_file: %s cannot be read: %v", key, file, errors.Unwrap(err)), filePath...)
+			c.Wrong(fmt.Sprintf("%s_file: %s cannot be read: %v", key, file, errors.Unwrap(err)), filePath...)
 			return
 		}
 		*into = Secret(strings.TrimSpace(string(data)))
@@ -420,7 +327,7 @@ func (c *checker) path(p string) string {
 func (c *checker) check(cfg *Config) {
 	c.checkLog(&cfg.Log)
 	if cfg.Slack == nil && cfg.Discord == nil {
-		c.wrong("no platform: add a section slack or discord")
+		c.Wrong("no platform: add a section slack or discord")
 	}
 	c.checkSlack(cfg.Slack)
 	c.checkDiscord(cfg.Discord)
@@ -433,17 +340,17 @@ func (c *checker) check(cfg *Config) {
 		var re *ruleError
 		if errors.As(err, &re) {
 			for _, p := range re.problems {
-				c.wrong(p.text, p.path...)
+				c.Wrong(p.text, p.path...)
 			}
 		}
 	}
 	c.checkAlerts(cfg.Alerts)
 	if cfg.Audit.KeepDays < 0 {
-		c.wrong("audit.keep_days: it must be 0 or more", "audit", "keep_days")
+		c.Wrong("audit.keep_days: it must be 0 or more", "audit", "keep_days")
 	}
 	if cfg.HTTP.Listen != "" {
 		if _, _, err := net.SplitHostPort(cfg.HTTP.Listen); err != nil {
-			c.wrong(fmt.Sprintf("http.listen: %q is no host:port", cfg.HTTP.Listen), "http", "listen")
+			c.Wrong(fmt.Sprintf("http.listen: %q is no host:port", cfg.HTTP.Listen), "http", "listen")
 		}
 	}
 	c.checkCredentials(cfg.Credentials)
@@ -456,31 +363,31 @@ func (c *checker) checkPeriod(key, value, example string, least time.Duration) {
 		return
 	}
 	if d, err := time.ParseDuration(value); err != nil {
-		c.wrong(fmt.Sprintf("refresh.%s: %q is no duration; write %s", key, value, example), "refresh", key)
+		c.Wrong(fmt.Sprintf("refresh.%s: %q is no duration; write %s", key, value, example), "refresh", key)
 	} else if d < least {
-		c.wrong(fmt.Sprintf("refresh.%s: it must be %s or more", key, strings.TrimSuffix(least.String(), "0s")), "refresh", key)
+		c.Wrong(fmt.Sprintf("refresh.%s: it must be %s or more", key, strings.TrimSuffix(least.String(), "0s")), "refresh", key)
 	}
 }
 
 func (c *checker) checkAlerts(a AlertsConfig) {
 	for key, percent := range map[string]int{"cpu": a.CPU, "memory": a.Memory, "disk": a.Disk} {
 		if percent < 0 || percent > 99 {
-			c.wrong(fmt.Sprintf("alerts.%s: a percentage from 1 to 99, or 0 for none", key), "alerts", key)
+			c.Wrong(fmt.Sprintf("alerts.%s: a percentage from 1 to 99, or 0 for none", key), "alerts", key)
 		}
 	}
 	if d, err := time.ParseDuration(a.For); a.For != "" && (err != nil || d < 0) {
-		c.wrong(fmt.Sprintf("alerts.for: %q is no duration; write 10m", a.For), "alerts", "for")
+		c.Wrong(fmt.Sprintf("alerts.for: %q is no duration; write 10m", a.For), "alerts", "for")
 	}
 	for i, r := range a.Routes {
 		at := fmt.Sprintf("alerts.routes[%d]", i)
 		switch {
 		case r.Severity != "" && r.Severity != alerts.Warning && r.Severity != alerts.Critical:
-			c.wrong(fmt.Sprintf("%s.severity: %q is none of warning, critical", at, r.Severity), "alerts", "routes", i, "severity")
+			c.Wrong(fmt.Sprintf("%s.severity: %q is none of warning, critical", at, r.Severity), "alerts", "routes", i, "severity")
 		case r.Severity == "" && len(r.Tags) == 0:
-			c.wrong(at+": it fits everything; give tags or a severity, or set channels.ops", "alerts", "routes", i)
+			c.Wrong(at+": it fits everything; give tags or a severity, or set channels.ops", "alerts", "routes", i)
 		}
 		if r.Slack == "" && r.Discord == "" {
-			c.wrong(at+": it leads nowhere; give a channel on slack or discord", "alerts", "routes", i)
+			c.Wrong(at+": it leads nowhere; give a channel on slack or discord", "alerts", "routes", i)
 		}
 	}
 }
@@ -489,10 +396,10 @@ func (c *checker) checkLog(l *LogConfig) {
 	l.Level, l.Format = cmp.Or(l.Level, "info"), cmp.Or(l.Format, "json")
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
-		c.wrong(fmt.Sprintf("log.level: %q is none of debug, info, warn, error", l.Level), "log", "level")
+		c.Wrong(fmt.Sprintf("log.level: %q is none of debug, info, warn, error", l.Level), "log", "level")
 	}
 	if l.Format != "json" && l.Format != "text" {
-		c.wrong(fmt.Sprintf("log.format: %q is none of json, text", l.Format), "log", "format")
+		c.Wrong(fmt.Sprintf("log.format: %q is none of json, text", l.Format), "log", "format")
 	}
 }
 
@@ -510,7 +417,7 @@ func (c *checker) checkSlack(s *SlackConfig) {
 		c.need(s.SigningSecret, "slack.signing_secret is missing, which mode http needs, or set PVECHAT_SLACK_SIGNING_SECRET", "slack", "signing_secret")
 		s.AppToken = ""
 	default:
-		c.wrong(fmt.Sprintf("slack.mode: %q is none of socket, http", s.Mode), "slack", "mode")
+		c.Wrong(fmt.Sprintf("slack.mode: %q is none of socket, http", s.Mode), "slack", "mode")
 	}
 	c.checkURL("slack.api_url", s.APIURL, true, "slack", "api_url")
 }
@@ -525,19 +432,19 @@ func (c *checker) checkDiscord(d *DiscordConfig) {
 		d.PublicKey = ""
 	case "http":
 		if !publicKey.MatchString(d.PublicKey) {
-			c.wrong("discord.public_key: mode http needs the application's, 64 hexadecimal digits", "discord", "public_key")
+			c.Wrong("discord.public_key: mode http needs the application's, 64 hexadecimal digits", "discord", "public_key")
 		}
 	default:
-		c.wrong(fmt.Sprintf("discord.mode: %q is none of gateway, http", d.Mode), "discord", "mode")
+		c.Wrong(fmt.Sprintf("discord.mode: %q is none of gateway, http", d.Mode), "discord", "mode")
 	}
 	c.need(d.BotToken, "discord.bot_token is missing, or set PVECHAT_DISCORD_BOT_TOKEN", "discord", "bot_token")
 	c.need(Secret(d.ApplicationID), "discord.application_id is missing", "discord", "application_id")
 	if d.ApplicationID != "" && !isNumber(d.ApplicationID) {
-		c.wrong("discord.application_id: it is no number", "discord", "application_id")
+		c.Wrong("discord.application_id: it is no number", "discord", "application_id")
 	}
 	for i, id := range d.GuildIDs {
 		if !isNumber(id) {
-			c.wrong(fmt.Sprintf("discord.guild_ids[%d]: %q is no number", i, id), "discord", "guild_ids", i)
+			c.Wrong(fmt.Sprintf("discord.guild_ids[%d]: %q is no number", i, id), "discord", "guild_ids", i)
 		}
 	}
 	c.checkURL("discord.api_url", d.APIURL, true, "discord", "api_url")
@@ -551,10 +458,10 @@ func (c *checker) checkCalled(cfg *Config) {
 		return
 	}
 	if s := cfg.Slack; s != nil && s.Mode == "http" {
-		c.wrong("slack.mode: http needs http.listen, which is where Slack calls the bot", "slack", "mode")
+		c.Wrong("slack.mode: http needs http.listen, which is where Slack calls the bot", "slack", "mode")
 	}
 	if d := cfg.Discord; d != nil && d.Mode == "http" {
-		c.wrong("discord.mode: http needs http.listen, which is where Discord calls the bot", "discord", "mode")
+		c.Wrong("discord.mode: http needs http.listen, which is where Discord calls the bot", "discord", "mode")
 	}
 }
 
@@ -568,7 +475,7 @@ func (c *checker) readable(key, file string, path ...any) {
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		c.wrong(fmt.Sprintf("%s: %s cannot be read: %v", key, file, errors.Unwrap(err)), path...)
+		c.Wrong(fmt.Sprintf("%s: %s cannot be read: %v", key, file, errors.Unwrap(err)), path...)
 		return
 	}
 	_ = f.Close()
@@ -576,7 +483,7 @@ func (c *checker) readable(key, file string, path ...any) {
 
 func (c *checker) need(s Secret, text string, path ...any) {
 	if s == "" {
-		c.wrong(text, path...)
+		c.Wrong(text, path...)
 	}
 }
 
@@ -584,9 +491,9 @@ func (c *checker) checkURL(key, s string, plainToo bool, path ...any) {
 	u, err := url.Parse(s)
 	switch {
 	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		c.wrong(key+": it is no address such as https://host", path...)
+		c.Wrong(key+": it is no address such as https://host", path...)
 	case u.Scheme == "http" && !plainToo:
-		c.wrong(key+": http:// sends the token in clear; write https://, or set insecure: true", path...)
+		c.Wrong(key+": http:// sends the token in clear; write https://, or set insecure: true", path...)
 	}
 }
 
@@ -604,7 +511,7 @@ var clusterName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
 
 func (c *checker) checkClusters(cfg *Config) {
 	if len(cfg.Clusters) == 0 {
-		c.wrong("no cluster: add one under clusters", "clusters")
+		c.Wrong("no cluster: add one under clusters", "clusters")
 	}
 	names := map[string]bool{}
 	for i := range cfg.Clusters {
@@ -612,32 +519,32 @@ func (c *checker) checkClusters(cfg *Config) {
 		at := func(key string) string { return fmt.Sprintf("clusters[%d].%s", i, key) }
 		switch {
 		case !clusterName.MatchString(cl.Name):
-			c.wrong(at("name")+": a name of letters, digits, '.', '-' and '_' is needed; it never changes", "clusters", i, "name")
+			c.Wrong(at("name")+": a name of letters, digits, '.', '-' and '_' is needed; it never changes", "clusters", i, "name")
 		case names[cl.Name]:
-			c.wrong(at("name")+": there are two clusters "+cl.Name, "clusters", i, "name")
+			c.Wrong(at("name")+": there are two clusters "+cl.Name, "clusters", i, "name")
 		}
 		names[cl.Name] = true
 		if len(cl.URLs) == 0 {
-			c.wrong(at("urls")+": an address such as https://pve1:8006 is needed", "clusters", i, "urls")
+			c.Wrong(at("urls")+": an address such as https://pve1:8006 is needed", "clusters", i, "urls")
 		}
 		for j, u := range cl.URLs {
 			c.checkURL(fmt.Sprintf("%s[%d]", at("urls"), j), u, cl.Insecure, "clusters", i, "urls", j)
 		}
 		if user, token, ok := strings.Cut(cl.TokenID, "!"); !ok || token == "" || !strings.Contains(user, "@") {
-			c.wrong(at("token_id")+": write user@realm!token", "clusters", i, "token_id")
+			c.Wrong(at("token_id")+": write user@realm!token", "clusters", i, "token_id")
 		}
 		c.need(cl.TokenSecret, at("token_secret")+" is missing, or set PVECHAT_CLUSTERS_NAME_TOKEN_SECRET", "clusters", i, "token_secret")
 		for j, pin := range cl.Fingerprints {
 			if !fingerprint.MatchString(pin) {
-				c.wrong(fmt.Sprintf("%s[%d]: it is no SHA-256 fingerprint (32 pairs AA:BB:…)", at("fingerprints"), j), "clusters", i, "fingerprints", j)
+				c.Wrong(fmt.Sprintf("%s[%d]: it is no SHA-256 fingerprint (32 pairs AA:BB:…)", at("fingerprints"), j), "clusters", i, "fingerprints", j)
 			}
 		}
 		if ways := btoi(cl.CAFile != "") + btoi(len(cl.Fingerprints) > 0) + btoi(cl.Insecure); ways > 1 {
-			c.wrong(fmt.Sprintf("clusters[%d]: ca_file, fingerprints and insecure exclude each other; keep one", i), "clusters", i)
+			c.Wrong(fmt.Sprintf("clusters[%d]: ca_file, fingerprints and insecure exclude each other; keep one", i), "clusters", i)
 		}
 		if cl.TokenExpires != "" {
 			if _, err := time.Parse(time.DateOnly, cl.TokenExpires); err != nil {
-				c.wrong(fmt.Sprintf("%s: %q is no day such as 2027-01-31", at("token_expires"), cl.TokenExpires), "clusters", i, "token_expires")
+				c.Wrong(fmt.Sprintf("%s: %q is no day such as 2027-01-31", at("token_expires"), cl.TokenExpires), "clusters", i, "token_expires")
 			}
 		}
 		cl.CAFile = c.path(cl.CAFile)
@@ -645,16 +552,16 @@ func (c *checker) checkClusters(cfg *Config) {
 		if s := cl.SSH; s != nil {
 			s.Via, s.User, s.Port = cmp.Or(s.Via, "container"), cmp.Or(s.User, "root"), cmp.Or(s.Port, 22)
 			if s.Via != "container" && s.Via != "node" {
-				c.wrong(fmt.Sprintf("%s: %q is none of container, node", at("ssh.via"), s.Via), "clusters", i, "ssh", "via")
+				c.Wrong(fmt.Sprintf("%s: %q is none of container, node", at("ssh.via"), s.Via), "clusters", i, "ssh", "via")
 			}
 			if s.Port < 1 || s.Port > 65535 {
-				c.wrong(at("ssh.port")+": it is no port", "clusters", i, "ssh", "port")
+				c.Wrong(at("ssh.port")+": it is no port", "clusters", i, "ssh", "port")
 			}
 			if s.KeyFile == "" {
-				c.wrong(at("ssh.key_file")+" is missing", "clusters", i, "ssh", "key_file")
+				c.Wrong(at("ssh.key_file")+" is missing", "clusters", i, "ssh", "key_file")
 			}
 			if s.KnownHostsFile == "" && s.Via == "node" {
-				c.wrong(at("ssh.known_hosts_file")+" is missing: it has to hold the nodes' host keys", "clusters", i, "ssh", "known_hosts_file")
+				c.Wrong(at("ssh.known_hosts_file")+" is missing: it has to hold the nodes' host keys", "clusters", i, "ssh", "known_hosts_file")
 			}
 			s.KeyFile, s.KnownHostsFile = c.path(s.KeyFile), c.path(s.KnownHostsFile)
 			c.readable(at("ssh.key_file"), s.KeyFile, "clusters", i, "ssh", "key_file")
@@ -664,15 +571,15 @@ func (c *checker) checkClusters(cfg *Config) {
 
 func (c *checker) checkCredentials(list []CredentialsConfig) {
 	if len(list) > 20 {
-		c.wrong("credentials: there are more than 20", "credentials")
+		c.Wrong("credentials: there are more than 20", "credentials")
 	}
 	for i, f := range list {
 		if err := (guest.CredentialFile{Service: f.Service, Path: f.File}).Check(); err != nil {
-			c.wrong(fmt.Sprintf("credentials[%d]: %v", i, err), "credentials", i)
+			c.Wrong(fmt.Sprintf("credentials[%d]: %v", i, err), "credentials", i)
 		}
 		for j, s := range f.Containers {
 			if _, err := access.ParseSelector(s); err != nil {
-				c.wrong(fmt.Sprintf("credentials[%d].containers[%d]: %v", i, j, err), "credentials", i, "containers", j)
+				c.Wrong(fmt.Sprintf("credentials[%d].containers[%d]: %v", i, j, err), "credentials", i, "containers", j)
 			}
 		}
 	}
@@ -682,10 +589,10 @@ func (c *checker) checkDatabase(cfg *Config) {
 	raw := string(cfg.Database.URL)
 	switch {
 	case raw == "":
-		c.wrong("database.url is missing: write sqlite:pvechat.db or postgres://…, or set PVECHAT_DATABASE_URL", "database", "url")
+		c.Wrong("database.url is missing: write sqlite:pvechat.db or postgres://…, or set PVECHAT_DATABASE_URL", "database", "url")
 	case strings.HasPrefix(raw, "sqlite:"):
 		cfg.Database.URL = Secret("sqlite:" + c.path(strings.TrimPrefix(raw, "sqlite:")))
 	case !strings.HasPrefix(raw, "postgres://") && !strings.HasPrefix(raw, "postgresql://"):
-		c.wrong("database.url: it begins with neither sqlite: nor postgres://", "database", "url")
+		c.Wrong("database.url: it begins with neither sqlite: nor postgres://", "database", "url")
 	}
 }

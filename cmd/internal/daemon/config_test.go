@@ -11,15 +11,16 @@ import (
 
 	yaml "go.yaml.in/yaml/v4"
 
+	"github.com/pvechat/pvechat/bot/yamlfile"
 	"github.com/pvechat/pvechat/cmd/internal/daemon"
 )
 
 func none(string) (string, bool) { return "", false }
 
-func parse(t *testing.T, text string, env map[string]string) (daemon.Config, *daemon.ConfigError) {
+func parse(t *testing.T, text string, env map[string]string) (daemon.Config, *yamlfile.Error) {
 	t.Helper()
 	cfg, err := daemon.Parse(filepath.Join(t.TempDir(), "c.yaml"), []byte(text), func(k string) (string, bool) { v, ok := env[k]; return v, ok })
-	var wrong *daemon.ConfigError
+	var wrong *yamlfile.Error
 	if err != nil && !errors.As(err, &wrong) {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestTheSettingsOfBothPlatformsAndOfClustersAreHeldAgainstTheirForm(t *testi
 		t.Fatal("it was taken")
 	}
 	for i, l := range lines {
-		if l.want != "" && !slices.ContainsFunc(wrong.Problems, func(p daemon.Problem) bool { return p.Line == i+1 && strings.Contains(p.Text, l.want) }) {
+		if l.want != "" && !slices.ContainsFunc(wrong.Problems, func(p yamlfile.Problem) bool { return p.Line == i+1 && strings.Contains(p.Text, l.want) }) {
 			t.Errorf("line %d, %s: it does not say %q", i+1, l.text, l.want)
 		}
 	}
@@ -182,7 +183,7 @@ func TestTheExampleNamesEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = daemon.Parse(file, data, none)
-	var wrong *daemon.ConfigError
+	var wrong *yamlfile.Error
 	if errors.As(err, &wrong) {
 		for _, p := range wrong.Problems {
 			if !strings.Contains(p.Text, "cannot be read") && !strings.Contains(p.Text, "is missing") { // its secrets are not here
