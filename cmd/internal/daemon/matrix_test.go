@@ -254,9 +254,9 @@ func (c *cell) refusal() string {
 
 // Row 14: every action in every state on both platforms, judged by what Proxmox
 // was asked to do. The container is running first; where an action asks, the
-// question is put then, and answered when the state is another one.
+// question is put then, and answered when the state is another one: it runs
+// beside no other test, which would keep the cells waiting until it has ended.
 func TestMatrixOfActionsAndStates(t *testing.T) {
-	t.Parallel()
 	w := daemontest.New(t, proxmoxtest.Options{})
 	w.PVE.AddNode("pve2")
 	cells := newMatrix(w)
