@@ -118,7 +118,7 @@ func (c *cell) add(w *daemontest.World, role string) {
 
 // ask puts a question while the container is running and free. It stays
 // unanswered until the state is another one.
-func (c *cell) ask(t *testing.T) {
+func (c *cell) ask(t *testing.T, w *daemontest.World) {
 	asker := c.asker.For(t)
 	if state := states[c.state].name; !c.asks() || state == "running" || state == "HA" || state == "no permission" {
 		return
@@ -126,6 +126,7 @@ func (c *cell) ask(t *testing.T) {
 	asker.Command(fmt.Sprintf("%s %d", actions[c.action].word, c.vmid))
 	q := asker.Sees(c.name() + map[bool]string{true: " for good?", false: "?"}[actions[c.action].yes == ""])
 	c.question = &q
+	w.KeepQuestions(c.vmid)
 }
 
 // enter brings the container into the cell's state.
@@ -254,8 +255,8 @@ func (c *cell) refusal() string {
 
 // Row 14: every action in every state on both platforms, judged by what Proxmox
 // was asked to do. The container is running first; where an action asks, the
-// question is put then, and answered when the state is another one: it runs
-// beside no other test, which would keep the cells waiting until it has ended.
+// question is put then, and answered when the state is another one. It runs
+// beside no other test, behind which the cells of each phase would queue.
 func TestMatrixOfActionsAndStates(t *testing.T) {
 	w := daemontest.New(t, proxmoxtest.Options{})
 	w.PVE.AddNode("pve2")
@@ -271,7 +272,7 @@ func TestMatrixOfActionsAndStates(t *testing.T) {
 			}
 		})
 	}
-	all("asked", func(t *testing.T, _ *daemontest.World, c *cell) { c.ask(t) })
+	all("asked", func(t *testing.T, w *daemontest.World, c *cell) { c.ask(t, w) })
 	w.PVE.SetNode("pve3", false)
 	all("entered", func(t *testing.T, w *daemontest.World, c *cell) { c.enter(t, w) })
 	w.Refreshed()

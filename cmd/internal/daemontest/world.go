@@ -289,8 +289,20 @@ func (w *World) DB() *sql.DB {
 // be after a minute.
 func (w *World) LetQuestionsEnd(vmid int) {
 	w.t.Helper()
-	w.exec(`UPDATE confirmations SET expires_at = '2000-01-01T00:00:00.000000Z'
-		WHERE container_id IN (SELECT id FROM containers WHERE vmid = $1)`, vmid)
+	w.questionsEnd(vmid, "2000-01-01T00:00:00.000000Z")
+}
+
+// KeepQuestions makes all questions about a container wait for as long as a
+// test takes, on however slow a machine.
+func (w *World) KeepQuestions(vmid int) {
+	w.t.Helper()
+	w.questionsEnd(vmid, "2100-01-01T00:00:00.000000Z")
+}
+
+func (w *World) questionsEnd(vmid int, at string) {
+	w.t.Helper()
+	w.exec(`UPDATE confirmations SET expires_at = $1
+		WHERE container_id IN (SELECT id FROM containers WHERE vmid = $2)`, at, vmid)
 }
 
 // GiveQuestionsAway makes all questions about a container ones that somebody
