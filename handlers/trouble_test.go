@@ -1,7 +1,6 @@
 package handlers_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/chattest"
 	"github.com/pvechat/pvechat/handlers"
 	"github.com/pvechat/pvechat/proxmox/guest"
 )
@@ -83,24 +83,6 @@ type mute struct{ handlers.Confirmations }
 
 func (mute) Ask(context.Context, handlers.Confirmation, time.Duration) error {
 	return errors.New("dial postgres://pvechat:canary@db: connection refused")
-}
-
-// logged is a log that tests read.
-type logged struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
 }
 
 var idOf = regexp.MustCompile(`\bid ([a-z0-9]+), for your admin`)
@@ -172,7 +154,7 @@ func TestEveryCauseHasItsOwnWordsAndItsLogLine(t *testing.T) {
 	for name, c := range causes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			log, line := &logged{}, &wire{}
+			log, line := &chattest.Log{}, &wire{}
 			w := newWorldOf(t, &world{log: slog.New(chat.LogRequests(slog.NewTextHandler(log, nil))), tune: c.tune}, line)
 			c.inject(w, line)
 			s := c.act(w)

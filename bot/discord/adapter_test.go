@@ -1,7 +1,6 @@
 package discord
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/chattest"
 	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
@@ -38,34 +38,13 @@ type scene struct {
 	ctx context.Context
 	sim *discordtest.Server
 	*Adapter
-	logs  *notebook
+	chattest.Script
+	logs  *chattest.Log
 	stop  context.CancelFunc // ends Run
 	http  bool               // Discord calls the adapter, instead of being called
 	web   *http.Server
 	fails bool              // Run is to return an error
 	way   *wiretest.Network // to web
-
-	mu   sync.Mutex
-	play func(ctx context.Context, inv chat.Invocation) chat.Answer
-	seen []chat.Invocation
-}
-
-// notebook takes logs.
-type notebook struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (n *notebook) Write(p []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.b.Write(p)
-}
-
-func (n *notebook) String() string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.b.String()
 }
 
 func (s *scene) Commands() []chat.Command {
@@ -76,14 +55,6 @@ func (s *scene) Commands() []chat.Command {
 	}
 }
 
-func (s *scene) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
-	s.mu.Lock()
-	s.seen = append(s.seen, inv)
-	play := s.play
-	s.mu.Unlock()
-	return play(ctx, inv)
-}
-
 func (s *scene) Complete(_ context.Context, inv chat.Invocation) []chat.Choice {
 	var out []chat.Choice
 	for i := range 40 {
@@ -92,18 +63,12 @@ func (s *scene) Complete(_ context.Context, inv chat.Invocation) []chat.Choice {
 	return append([]chat.Choice{{Label: "too long", Value: strings.Repeat("v", 101)}}, out...)
 }
 
-// last is what the handler saw last.
-func (s *scene) last() chat.Invocation {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.seen[len(s.seen)-1]
-}
-
 // newScene connects, on the clock of the bubble that it is called in; how changes
 // the options. Everything ends with the test.
 func newScene(t *testing.T, play func(ctx context.Context, inv chat.Invocation) chat.Answer, how ...func(*discordtest.Options, *Config)) *scene {
 	t.Helper()
-	s := &scene{t: t, play: play, logs: &notebook{}}
+	s := &scene{t: t, logs: &chattest.Log{}}
+	s.Plays(play)
 	s.open(s, how...)
 	return s
 }
@@ -375,7 +340,7 @@ func TestASourceIsNeverMistakenForTheAnswer(t *testing.T) {
 		panel := s.typed(anaID, ops, "help", nil)
 		s.press(anaID, *panel.Message, "Ask")
 		s.sees(ops, anaID, "panel\nAsk", "really?")
-		if err := s.Update(s.ctx, s.last().Source, say("new panel")); err != nil && !errors.Is(err, chat.ErrGone) {
+		if err := s.Update(s.ctx, s.Last().Source, say("new panel")); err != nil && !errors.Is(err, chat.ErrGone) {
 			t.Error(err)
 		}
 		if got := s.texts(ops, anaID); len(got) != 2 || got[1] != "really?" {
@@ -421,15 +386,15 @@ func TestAFormWithChoicesIsAMessage(t *testing.T) {
 
 		at := s.sim.Messages(ops, anaID)[0].At()
 		s.must(s.sim.Choose(s.ctx, anaID, at, "w:1:settings:set:node|s.2", "pve1"))
-		if inv := s.last(); inv.Kind != chat.Pressed || inv.Action != "w:1:settings:set:node" || inv.Value != "pve1" || inv.State != "s.2" {
+		if inv := s.Last(); inv.Kind != chat.Pressed || inv.Action != "w:1:settings:set:node" || inv.Value != "pve1" || inv.State != "s.2" {
 			t.Errorf("got %+v", inv)
 		}
 		s.must(s.sim.Choose(s.ctx, anaID, at, "w:1:settings:set:options|s.2", "onboot", "nesting"))
-		if inv := s.last(); inv.Value != "onboot nesting" {
+		if inv := s.Last(); inv.Value != "onboot nesting" {
 			t.Errorf("got %+v", inv)
 		}
 		s.must(s.sim.Choose(s.ctx, anaID, at, "w:1:settings:set:options|s.2"))
-		if inv := s.last(); inv.Value != "" {
+		if inv := s.Last(); inv.Value != "" {
 			t.Errorf("got %+v", inv)
 		}
 
@@ -438,7 +403,7 @@ func TestAFormWithChoicesIsAMessage(t *testing.T) {
 		s.sees(ops, anaID, "❌ **Not accepted**\n**Address** It is no address.\n-# Nothing was changed.\nTry again")
 		s.press(anaID, s.sim.Messages(ops, anaID)[0], "Try again")
 		s.press(anaID, s.sim.Messages(ops, anaID)[0], "Next")
-		if inv := s.last(); inv.Kind != chat.Submitted || inv.Action != "w:1:settings" || inv.State != "s.2" || len(inv.Values) != 0 {
+		if inv := s.Last(); inv.Kind != chat.Submitted || inv.Action != "w:1:settings" || inv.State != "s.2" || len(inv.Values) != 0 {
 			t.Errorf("got %+v", inv)
 		}
 		s.sees(ops, anaID, "❌ **Not accepted**\n**Hostname** It is taken.\n-# Nothing was changed.\nTry again")
@@ -700,8 +665,8 @@ func TestAValueThatNoMessageShowsExactlyOpensAsAForm(t *testing.T) {
 			t.Fatalf("got %+v", form)
 		}
 		s.must(s.sim.Submit(s.ctx, anaID, form.CustomID, nil))
-		if len(s.seen) != 1 {
-			t.Errorf("the handler heard of it: %+v", s.seen)
+		if asked := s.Asked(); len(asked) != 1 {
+			t.Errorf("the handler heard of it: %+v", asked)
 		}
 		c, _ := m.Control("Open")
 		s.copies.mu.Lock()
@@ -923,8 +888,8 @@ func TestNoErrorTellsAToken(t *testing.T) {
 			}
 		}
 		fmt.Fprintf(&out, "%v %+v %#v %v %+v %#v %s %v", s.Adapter, s.Adapter, s.Adapter, s.cfg, s.cfg, s.cfg, at, secret)
-		fmt.Fprintf(&out, "%+v %#v", s.last(), s.last().Source)
-		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "adapter", s.cfg, "ref", at, "token", secret, "inv", s.last())
+		fmt.Fprintf(&out, "%+v %#v", s.Last(), s.Last().Source)
+		slog.New(slog.NewTextHandler(&out, nil)).Info("x", "adapter", s.cfg, "ref", at, "token", secret, "inv", s.Last())
 		for _, canary := range []string{canary, string(secret)} {
 			if strings.Contains(out.String(), canary) {
 				t.Errorf("a token is in\n%s", strings.ReplaceAll(out.String(), canary, "<<<HERE>>>"))

@@ -17,7 +17,7 @@ func TestDiscordIsAChatPlatform(t *testing.T) {
 			chattest.Run(t, chattest.Harness{
 				Bubble: synctest.Test,
 				Open: func(t *testing.T, h chat.Handler) chattest.Room {
-					s := &scene{t: t, logs: &notebook{}, http: http}
+					s := &scene{t: t, logs: &chattest.Log{}, http: http}
 					s.open(h)
 					return &room{Adapter: s.Adapter, scene: s}
 				},

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/chattest"
 )
 
 // The second test vector of RFC 8032, section 7.1: a message of one byte, which
@@ -55,7 +56,8 @@ func TestAPublicKeyThatIsNoneIsNamed(t *testing.T) {
 
 func TestOverHTTPThereIsNoGatewayAndTheCommandsAreRegistered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{t: t, logs: &notebook{}, http: true, play: func(context.Context, chat.Invocation) chat.Answer { return chat.Answer{Now: say("hello")} }}
+		s := &scene{t: t, logs: &chattest.Log{}, http: true}
+		s.Plays(func(context.Context, chat.Invocation) chat.Answer { return chat.Answer{Now: say("hello")} })
 		s.open(s)
 		if len(s.sim.Commands()) == 0 {
 			t.Error("no command is registered")
@@ -81,7 +83,7 @@ func TestBadRequestsByTheThousandAskNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	logs := &notebook{}
+	logs := &chattest.Log{}
 	now := time.Unix(1_790_000_000, 0)
 	a, err := New(Config{
 		BotToken: canary, ApplicationID: "1", PublicKey: hex.EncodeToString(public), Now: func() time.Time { return now },
@@ -138,7 +140,8 @@ func TestBadRequestsByTheThousandAskNobody(t *testing.T) {
 
 func TestAnInteractionThatIsReplayedChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{t: t, logs: &notebook{}, http: true, play: func(context.Context, chat.Invocation) chat.Answer { return chat.Answer{Now: say("once")} }}
+		s := &scene{t: t, logs: &chattest.Log{}, http: true}
+		s.Plays(func(context.Context, chat.Invocation) chat.Answer { return chat.Answer{Now: say("once")} })
 		s.open(s)
 		s.typed(anaID, ops, "help", nil)
 		for range 5 {
@@ -146,22 +149,22 @@ func TestAnInteractionThatIsReplayedChangesNothing(t *testing.T) {
 		}
 		synctest.Wait()
 		s.sees(ops, anaID, "once")
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, inv := range s.seen {
-			if inv.ID != s.seen[0].ID {
+		asked := s.Asked()
+		for _, inv := range asked {
+			if inv.ID != asked[0].ID {
 				t.Error("it cannot be told as a repeat")
 			}
 		}
-		if len(s.seen) != 6 {
-			t.Errorf("delivered %d times", len(s.seen))
+		if len(asked) != 6 {
+			t.Errorf("delivered %d times", len(asked))
 		}
 	})
 }
 
 func TestATokenRefusedOverHTTPEndsRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &scene{t: t, logs: &notebook{}, http: true, play: func(context.Context, chat.Invocation) chat.Answer { return chat.Answer{} }}
+		s := &scene{t: t, logs: &chattest.Log{}, http: true}
+		s.Plays(func(context.Context, chat.Invocation) chat.Answer { return chat.Answer{} })
 		s.open(s)
 		s.fails = true
 		s.sim.Fail("GET /users/@me", http.StatusUnauthorized, 0, 1)

@@ -1,7 +1,6 @@
 package slack
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/chattest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
 
@@ -38,74 +38,21 @@ const (
 
 // desk is an adapter at work in a workspace.
 type desk struct {
-	t    *testing.T
-	ctx  context.Context
-	s    *slacktest.Server
-	a    *Adapter
-	log  *buffer
+	t   *testing.T
+	ctx context.Context
+	s   *slacktest.Server
+	a   *Adapter
+	chattest.Script
+	log  *chattest.Log
 	web  *httptest.Server // in HTTP mode
 	stop func() error     // ends Run and returns what it returned
 
 	under sync.WaitGroup // for tests that act as the socket
-
-	mu     sync.Mutex
-	answer func(context.Context, chat.Invocation) chat.Answer
-	got    []chat.Invocation
-}
-
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func (d *desk) Commands() []chat.Command { return commands }
 
 func (d *desk) Complete(context.Context, chat.Invocation) []chat.Choice { return nil }
-
-func (d *desk) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
-	d.mu.Lock()
-	d.got = append(d.got, inv)
-	answer := d.answer
-	d.mu.Unlock()
-	if answer == nil {
-		return chat.Answer{}
-	}
-	return answer(ctx, inv)
-}
-
-// answers sets what everything is answered with.
-func (d *desk) answers(a chat.Answer) {
-	d.handle(func(context.Context, chat.Invocation) chat.Answer { return a })
-}
-
-func (d *desk) handle(f func(context.Context, chat.Invocation) chat.Answer) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.answer = f
-}
-
-// last returns what the handler was asked last, and how often it was asked.
-func (d *desk) last() (chat.Invocation, int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if len(d.got) == 0 {
-		return chat.Invocation{}, 0
-	}
-	return d.got[len(d.got)-1], len(d.got)
-}
 
 type setup struct {
 	h      chat.Handler // nil: the desk itself
@@ -128,9 +75,9 @@ func workspace(t *testing.T, o setup) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
-	d := &desk{t: t, ctx: ctx, s: s, log: &buffer{}}
+	d := &desk{t: t, ctx: ctx, s: s, log: &chattest.Log{}}
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	c := Config{
@@ -220,15 +167,13 @@ func (d *desk) listen() {
 func (d *desk) await(what string, cond func() bool) {
 	d.t.Helper()
 	// Not all that is waited for changes the server, so it is nudged.
-	ctx, cancel := context.WithTimeout(d.ctx, 10*time.Second)
-	defer cancel()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
 		select {
 		case <-d.s.Changes():
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-d.ctx.Done():
 			d.t.Fatalf("waited for %s; log:\n%s", what, d.log)
 		}
 	}
@@ -323,7 +268,7 @@ func TestWhatIsSentIsWhatWasMeasured(t *testing.T) {
 	if _, err := d.a.Post(d.ctx, chat.Target{Channel: ops, Person: ana}, m); err != nil {
 		t.Error(err)
 	}
-	d.answers(chat.Answer{Now: panel("first")})
+	d.Answers(chat.Answer{Now: panel("first")})
 	d.types(ana, ops, "list")
 	v := d.window(ana, 1)
 	for _, at := range []struct {
@@ -355,7 +300,7 @@ func TestWhatIsSentIsWhatWasMeasured(t *testing.T) {
 
 func TestLinksAreNotUnfurled(t *testing.T) {
 	d := office(t, setup{})
-	d.answers(chat.Answer{Now: aloud("https://wiki.example/")})
+	d.Answers(chat.Answer{Now: aloud("https://wiki.example/")})
 	d.types(ana, ops, "")
 	d.sees(bob, ops, 1)
 	for _, r := range d.s.Requests() {
@@ -368,7 +313,7 @@ func TestLinksAreNotUnfurled(t *testing.T) {
 func TestAPublicAnswerThatCannotBePostedIsReplacedPrivately(t *testing.T) {
 	d := office(t, setup{})
 	shown, missed := make(chan chat.Ref, 1), make(chan error, 1)
-	d.answers(chat.Answer{
+	d.Answers(chat.Answer{
 		Now:    aloud("board"),
 		Shown:  func(r chat.Ref) { shown <- r },
 		Missed: func(err error) chat.Surface { missed <- err; return say("pvechat is not in this channel.") },
@@ -391,20 +336,20 @@ func TestAPanelOpensIsReplacedInPlaceAndTellsWhenItCloses(t *testing.T) {
 	d := office(t, setup{})
 	refs := make(chan chat.Ref, 9)
 	show := func(r chat.Ref) { refs <- r }
-	d.answers(chat.Answer{Now: panel("one"), Shown: show})
+	d.Answers(chat.Answer{Now: panel("one"), Shown: show})
 	d.types(ana, ops, "help")
 	v := d.window(ana, 1)
 	ref := <-refs
 	if ref.ID != v.ID || ref.Kind != chat.PanelRef || v.Title != "wiki" || v.CallbackID != "detail" {
 		t.Errorf("got %+v at %v", v, ref)
 	}
-	d.answers(chat.Answer{Now: panel("two"), InPlace: true, Shown: show})
+	d.Answers(chat.Answer{Now: panel("two"), InPlace: true, Shown: show})
 	d.clicks(ana, slacktest.At{View: v.ID}, "ct:a:show")
 	d.says(ana, "two")
 	if again := <-refs; again != ref {
 		t.Errorf("replaced in place, %v is %v", ref, again)
 	}
-	inv, _ := d.last()
+	inv := d.Last()
 	if inv.Kind != chat.Pressed || inv.Action != "ct:a:show" || inv.State != "overview.1" || !inv.InPanel || inv.Channel != ops || inv.Source != ref {
 		t.Errorf("got %+v", inv)
 	}
@@ -412,12 +357,12 @@ func TestAPanelOpensIsReplacedInPlaceAndTellsWhenItCloses(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.says(ana, "three")
-	d.answers(chat.Answer{})
+	d.Answers(chat.Answer{})
 	if _, err := d.s.CloseView(d.ctx, ana, v.ID); err != nil {
 		t.Fatal(err)
 	}
-	d.await("the close", func() bool { inv, _ := d.last(); return inv.Kind == chat.Closed })
-	if inv, _ := d.last(); inv.Source != ref || inv.Action != "detail" || inv.State != "overview.1" {
+	d.await("the close", func() bool { inv := d.Last(); return inv.Kind == chat.Closed })
+	if inv := d.Last(); inv.Source != ref || inv.Action != "detail" || inv.State != "overview.1" {
 		t.Errorf("got %+v", inv)
 	}
 	if err := d.a.Update(d.ctx, ref, panel("four")); !errors.Is(err, chat.ErrGone) {
@@ -427,7 +372,7 @@ func TestAPanelOpensIsReplacedInPlaceAndTellsWhenItCloses(t *testing.T) {
 
 func TestThePlatformAsksAndLinksReportNothing(t *testing.T) {
 	d := office(t, setup{})
-	d.answers(chat.Answer{Now: chat.Message{Public: true, Summary: "board", Blocks: []chat.Block{
+	d.Answers(chat.Answer{Now: chat.Message{Public: true, Summary: "board", Blocks: []chat.Block{
 		chat.Row{ID: "row:a", Name: "wiki", Word: "running", Menu: []chat.Button{
 			{ID: "ct:a:web", Label: "Open Wiki", URL: "https://wiki.example/"}, {ID: "ct:a:stop", Label: "Stop…"},
 		}},
@@ -438,7 +383,7 @@ func TestThePlatformAsksAndLinksReportNothing(t *testing.T) {
 	}}})
 	d.types(ana, ops, "")
 	at := slacktest.At{Channel: ops, TS: d.sees(ana, ops, 1).TS}
-	d.answers(chat.Answer{})
+	d.Answers(chat.Answer{})
 	for _, link := range []string{"ct:a:web", "ct:a:open"} {
 		if out, err := d.s.Click(d.ctx, ana, at, link); err != nil || out.URL != "https://wiki.example/" {
 			t.Errorf("%s: %+v, %v", link, out, err)
@@ -448,13 +393,13 @@ func TestThePlatformAsksAndLinksReportNothing(t *testing.T) {
 		t.Errorf("got %+v, %v", out, err)
 	}
 	d.clicks(ana, at, "ct:a:stop")
-	d.await("the menu's choice", func() bool { _, n := d.last(); return n == 2 })
-	if inv, _ := d.last(); inv.Action != "ct:a:stop" || inv.Confirmed {
+	d.await("the menu's choice", func() bool { return len(d.Asked()) == 2 })
+	if inv := d.Last(); inv.Action != "ct:a:stop" || inv.Confirmed {
 		t.Errorf("got %+v", inv)
 	}
 	d.clicks(ana, at, "ct:a:restart")
-	d.await("the press", func() bool { _, n := d.last(); return n == 3 })
-	if inv, _ := d.last(); inv.Action != "ct:a:restart" || !inv.Confirmed {
+	d.await("the press", func() bool { return len(d.Asked()) == 3 })
+	if inv := d.Last(); inv.Action != "ct:a:restart" || !inv.Confirmed {
 		t.Errorf("got %+v", inv)
 	}
 }
@@ -469,18 +414,18 @@ func TestASelectShowsWhatIsChosenAlsoAfterAnotherControlChangedIt(t *testing.T) 
 			}}, Buttons: []chat.Button{{ID: "filter:all", Label: "Show all"}}},
 		}}
 	}
-	d.answers(chat.Answer{Now: view("all")})
+	d.Answers(chat.Answer{Now: view("all")})
 	d.types(ana, ops, "list")
 	at := slacktest.At{View: d.window(ana, 1).ID}
-	d.answers(chat.Answer{Now: view("stopped"), InPlace: true})
+	d.Answers(chat.Answer{Now: view("stopped"), InPlace: true})
 	if _, err := d.s.Choose(d.ctx, ana, at, "board:filter", "filter:stopped"); err != nil {
 		t.Fatal(err)
 	}
 	d.says(ana, "Showing: stopped")
-	if inv, _ := d.last(); inv.Action != "board:filter" || inv.Value != "filter:stopped" || inv.State != "all" {
+	if inv := d.Last(); inv.Action != "board:filter" || inv.Value != "filter:stopped" || inv.State != "all" {
 		t.Errorf("got %+v", inv)
 	}
-	d.answers(chat.Answer{Now: view("all"), InPlace: true})
+	d.Answers(chat.Answer{Now: view("all"), InPlace: true})
 	d.clicks(ana, at, "filter:all")
 	v := d.says(ana, "Showing: all")
 	var seen struct {
@@ -502,20 +447,20 @@ func TestASelectShowsWhatIsChosenAlsoAfterAnotherControlChangedIt(t *testing.T) 
 
 func TestWindowsAreStackedThreeHighAndThenReplaced(t *testing.T) {
 	d := office(t, setup{})
-	d.answers(chat.Answer{Now: panel("one")})
+	d.Answers(chat.Answer{Now: panel("one")})
 	d.types(ana, ops, "help")
 	v := d.window(ana, 1)
 	for i, s := range []chat.Surface{panel("two"), say("three")} {
-		d.answers(chat.Answer{Now: s})
+		d.Answers(chat.Answer{Now: s})
 		d.clicks(ana, slacktest.At{View: v.ID}, "ct:a:show")
 		v = d.window(ana, i+2)
 	}
-	d.answers(chat.Answer{Now: panel("four")})
+	d.Answers(chat.Answer{Now: panel("four")})
 	d.clicks(ana, slacktest.At{View: v.ID}, "ct:a:show")
 	if top := d.says(ana, "four"); top.ID != v.ID || len(d.s.Views(ana)) != 3 {
 		t.Errorf("got %+v", top)
 	}
-	d.answers(chat.Answer{Close: true})
+	d.Answers(chat.Answer{Close: true})
 	d.clicks(ana, slacktest.At{View: v.ID}, "ct:a:hide")
 	d.says(ana, "This has ended.")
 }
@@ -523,7 +468,7 @@ func TestWindowsAreStackedThreeHighAndThenReplaced(t *testing.T) {
 func TestAFormOpensAndIsFilledAfterwardsKeepingWhatIsTyped(t *testing.T) {
 	d := office(t, setup{})
 	typed := make(chan struct{})
-	d.answers(chat.Answer{Now: form("reading…"), Then: func(ctx context.Context) (chat.Surface, error) {
+	d.Answers(chat.Answer{Now: form("reading…"), Then: func(ctx context.Context) (chat.Surface, error) {
 		<-typed
 		return form("32 GiB"), nil
 	}})
@@ -538,7 +483,7 @@ func TestAFormOpensAndIsFilledAfterwardsKeepingWhatIsTyped(t *testing.T) {
 		t.Errorf("what was typed is lost: %s", v.Raw)
 	}
 
-	d.answers(chat.Answer{Errors: map[string]string{"name": "That is not its name.", "unknown": "Something else."}})
+	d.Answers(chat.Answer{Errors: map[string]string{"name": "That is not its name.", "unknown": "Something else."}})
 	out, err := d.s.Submit(d.ctx, ana, v.ID, map[string]string{"name": "wok"})
 	if err != nil {
 		t.Fatal(err)
@@ -546,13 +491,13 @@ func TestAFormOpensAndIsFilledAfterwardsKeepingWhatIsTyped(t *testing.T) {
 	if out.Errors["name"] != "That is not its name." || len(out.Errors) != 1 {
 		t.Errorf("got %v", out.Errors)
 	}
-	inv, _ := d.last()
+	inv := d.Last()
 	if inv.Kind != chat.Submitted || inv.Action != "ct:a:delete:c_1" || inv.State != "s.1" || inv.Values["name"] != "wok" || inv.Values["why"] != "" || inv.Channel != ops {
 		t.Errorf("got %+v", inv)
 	}
 
 	refs := make(chan chat.Ref, 1)
-	d.answers(chat.Answer{
+	d.Answers(chat.Answer{
 		Now: say("deleting…"), InPlace: true, Shown: func(r chat.Ref) { refs <- r },
 		Then: func(context.Context) (chat.Surface, error) { return say("deleted"), nil },
 	})
@@ -567,7 +512,7 @@ func TestAFormOpensAndIsFilledAfterwardsKeepingWhatIsTyped(t *testing.T) {
 
 func TestAFormWithChoicesIsOneModal(t *testing.T) {
 	d := office(t, setup{})
-	d.answers(chat.Answer{Now: chat.Form{
+	d.Answers(chat.Answer{Now: chat.Form{
 		ID: "w:1:settings", Title: "Create container", State: "s.2", Submit: "Next", Buttons: []chat.Button{{ID: "w:1:back", Label: "Back"}},
 		Inputs: []chat.Input{
 			{ID: "hostname", Label: "Hostname", Value: "wiki", Group: "Name…"},
@@ -577,18 +522,18 @@ func TestAFormWithChoicesIsOneModal(t *testing.T) {
 	}})
 	d.types(ana, ops, "help")
 	v := d.window(ana, 1)
-	d.answers(chat.Answer{})
+	d.Answers(chat.Answer{})
 	if _, err := d.s.Click(d.ctx, ana, slacktest.At{View: v.ID}, "w:1:back"); err != nil {
 		t.Fatal(err)
 	}
 	// Back takes along what stands in the form: it is not sent by it.
-	if inv, _ := d.last(); inv.Kind != chat.Pressed || inv.Action != "w:1:back" || inv.State != "s.2" || inv.Values["hostname"] != "wiki" || inv.Values["node"] != "pve2" {
+	if inv := d.Last(); inv.Kind != chat.Pressed || inv.Action != "w:1:back" || inv.State != "s.2" || inv.Values["hostname"] != "wiki" || inv.Values["node"] != "pve2" {
 		t.Errorf("got %+v", inv)
 	}
 	if _, err := d.s.Submit(d.ctx, ana, v.ID, map[string]string{"node": "pve1", "options": "onboot,nesting"}); err != nil {
 		t.Fatal(err)
 	}
-	if inv, _ := d.last(); inv.Kind != chat.Submitted || inv.Values["hostname"] != "wiki" || inv.Values["node"] != "pve1" || inv.Values["options"] != "onboot nesting" {
+	if inv := d.Last(); inv.Kind != chat.Submitted || inv.Values["hostname"] != "wiki" || inv.Values["node"] != "pve1" || inv.Values["options"] != "onboot nesting" {
 		t.Errorf("got %+v", inv)
 	}
 }
@@ -597,17 +542,17 @@ func TestASelectOfManyTellsAllThatIsChosen(t *testing.T) {
 	d := office(t, setup{})
 	m := say("which?")
 	m.Blocks = append(m.Blocks, chat.Controls{ID: "c", Select: &chat.Select{ID: "pick", Many: true, Selected: "a", Options: []chat.Choosable{{Label: "A", Value: "a"}, {Label: "B", Value: "b"}}}})
-	d.answers(chat.Answer{Now: m})
+	d.Answers(chat.Answer{Now: m})
 	d.types(ana, ops, "help")
 	if err := d.s.Await(d.ctx, "the message", func() bool { return len(d.s.Messages(ops, ana)) == 1 }); err != nil {
 		t.Fatal(err)
 	}
-	d.answers(chat.Answer{})
+	d.Answers(chat.Answer{})
 	list := d.s.Messages(ops, ana)
 	if _, err := d.s.Choose(d.ctx, ana, slacktest.At{Channel: ops, TS: list[len(list)-1].TS}, "pick", "b"); err != nil {
 		t.Fatal(err)
 	}
-	if inv, _ := d.last(); inv.Action != "pick" || inv.Value != "a b" {
+	if inv := d.Last(); inv.Action != "pick" || inv.Value != "a b" {
 		t.Errorf("got %+v", inv)
 	}
 }
@@ -632,13 +577,13 @@ func TestAFormsAnswerIsItsAcknowledgement(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := office(t, setup{})
-			d.answers(chat.Answer{Now: panel("below")})
+			d.Answers(chat.Answer{Now: panel("below")})
 			d.types(ana, ops, "help")
 			below := d.window(ana, 1)
-			d.answers(chat.Answer{Now: form("asking")})
+			d.Answers(chat.Answer{Now: form("asking")})
 			d.clicks(ana, slacktest.At{View: below.ID}, "ct:a:show")
 			v := d.window(ana, 2)
-			d.answers(c.answer)
+			d.Answers(c.answer)
 			if _, err := d.s.Submit(d.ctx, ana, v.ID, map[string]string{"name": "wiki"}); err != nil {
 				t.Fatal(err)
 			}
@@ -655,10 +600,10 @@ func TestAFormsAnswerIsItsAcknowledgement(t *testing.T) {
 
 func TestAFormsPublicAnswerThatCannotBePostedReachesThePerson(t *testing.T) {
 	d := office(t, setup{})
-	d.answers(chat.Answer{Now: form("asking")})
+	d.Answers(chat.Answer{Now: form("asking")})
 	d.types(ana, away, "help")
 	v := d.window(ana, 1)
-	d.answers(chat.Answer{Now: aloud("created"), Missed: func(error) chat.Surface { return say("created, told to you alone") }})
+	d.Answers(chat.Answer{Now: aloud("created"), Missed: func(error) chat.Surface { return say("created, told to you alone") }})
 	if _, err := d.s.Submit(d.ctx, ana, v.ID, map[string]string{"name": "wiki"}); err != nil {
 		t.Fatal(err)
 	}
@@ -671,7 +616,7 @@ func TestTheHomeIsPublishedWhenItIsOpenedAndWhenPressed(t *testing.T) {
 	d := office(t, setup{})
 	home := func(text string) chat.Home { return chat.Home{State: "all.1", Blocks: say(text).Blocks} }
 	refs := make(chan chat.Ref, 9)
-	d.answers(chat.Answer{Now: home("one"), InPlace: true, Shown: func(r chat.Ref) { refs <- r }})
+	d.Answers(chat.Answer{Now: home("one"), InPlace: true, Shown: func(r chat.Ref) { refs <- r }})
 	if _, err := d.s.OpenHome(d.ctx, ana); err != nil {
 		t.Fatal(err)
 	}
@@ -679,16 +624,16 @@ func TestTheHomeIsPublishedWhenItIsOpenedAndWhenPressed(t *testing.T) {
 	if ref != (chat.Ref{Platform: chat.Slack, Kind: chat.HomeRef, ID: ana}) {
 		t.Errorf("got %v", ref)
 	}
-	d.answers(chat.Answer{Now: home("two"), InPlace: true, Shown: func(r chat.Ref) { refs <- r }})
+	d.Answers(chat.Answer{Now: home("two"), InPlace: true, Shown: func(r chat.Ref) { refs <- r }})
 	d.clicks(ana, slacktest.At{Home: true}, "ct:a:show")
 	<-refs
 	if v := d.s.Home(ana); !strings.Contains(string(v.Raw), "two") {
 		t.Errorf("got %s", v.Raw)
 	}
-	if inv, _ := d.last(); inv.State != "all.1" || inv.Source != ref || inv.InPanel {
+	if inv := d.Last(); inv.State != "all.1" || inv.Source != ref || inv.InPanel {
 		t.Errorf("got %+v", inv)
 	}
-	d.answers(chat.Answer{Now: say("private")})
+	d.Answers(chat.Answer{Now: say("private")})
 	d.clicks(ana, slacktest.At{Home: true}, "ct:a:show")
 	d.says(ana, "private")
 	if err := d.a.Update(d.ctx, ref, home("three")); err != nil {
@@ -701,17 +646,17 @@ func TestTheHomeIsPublishedWhenItIsOpenedAndWhenPressed(t *testing.T) {
 
 func TestAPressOnASharedMessageIsAnsweredPrivatelyAndNeverReplacesIt(t *testing.T) {
 	d := office(t, setup{})
-	d.answers(chat.Answer{Now: aloud("board")})
+	d.Answers(chat.Answer{Now: aloud("board")})
 	d.types(ana, ops, "")
 	board := d.sees(ana, ops, 1)
 	refs := make(chan chat.Ref, 1)
-	d.answers(chat.Answer{Now: say("yours"), InPlace: true, Shown: func(r chat.Ref) { refs <- r }})
+	d.Answers(chat.Answer{Now: say("yours"), InPlace: true, Shown: func(r chat.Ref) { refs <- r }})
 	d.clicks(bob, slacktest.At{Channel: ops, TS: board.TS}, "ct:a:show")
 	if m := d.sees(bob, ops, 2); !m.Ephemeral || m.Text != "yours" {
 		t.Errorf("got %+v", m)
 	}
 	ref := <-refs
-	if inv, _ := d.last(); inv.CanExpire || inv.Source.ID != board.TS || ref.Storable() {
+	if inv := d.Last(); inv.CanExpire || inv.Source.ID != board.TS || ref.Storable() {
 		t.Errorf("got %+v, shown at %v", inv, ref)
 	}
 	if err := d.a.Update(d.ctx, ref, say("more")); err != nil {
@@ -726,32 +671,32 @@ func TestAPressOnASharedMessageIsAnsweredPrivatelyAndNeverReplacesIt(t *testing.
 	if m := d.s.Messages(ops, ana); len(m) != 1 || m[0].Text != "board" || m[0].Edited != 0 {
 		t.Errorf("the board is %+v", m)
 	}
-	d.answers(chat.Answer{Now: aloud("board, page 2"), InPlace: true})
+	d.Answers(chat.Answer{Now: aloud("board, page 2"), InPlace: true})
 	d.clicks(bob, slacktest.At{Channel: ops, TS: board.TS}, "ct:a:show")
 	d.await("the edit", func() bool { return d.s.Messages(ops, ana)[0].Text == "board, page 2" })
 }
 
 func TestAPrivateMessageIsReplacedAndRemovedByItsOwnButtons(t *testing.T) {
 	d := office(t, setup{})
-	d.answers(chat.Answer{Now: say("values")})
+	d.Answers(chat.Answer{Now: say("values")})
 	d.types(ana, ops, "credentials wiki")
 	m := d.sees(ana, ops, 1)
 	at := slacktest.At{Channel: ops, TS: m.TS}
-	d.answers(chat.Answer{Now: say("other values"), InPlace: true, Then: func(context.Context) (chat.Surface, error) { return say("third values"), nil }})
+	d.Answers(chat.Answer{Now: say("other values"), InPlace: true, Then: func(context.Context) (chat.Surface, error) { return say("third values"), nil }})
 	d.clicks(ana, at, "ct:a:show")
 	d.await("the third", func() bool { return d.s.Messages(ops, ana)[0].Text == "third values" })
-	if inv, _ := d.last(); !inv.CanExpire || inv.Source.Kind != chat.PrivateRef {
+	if inv := d.Last(); !inv.CanExpire || inv.Source.Kind != chat.PrivateRef {
 		t.Errorf("got %+v", inv)
 	}
-	d.answers(chat.Answer{Now: panel("detail"), Close: true})
+	d.Answers(chat.Answer{Now: panel("detail"), Close: true})
 	d.clicks(ana, at, "ct:a:show")
 	d.window(ana, 1)
 	d.await("it is gone", func() bool { return len(d.s.Messages(ops, ana)) == 0 })
 
-	d.answers(chat.Answer{Now: say("values")})
+	d.Answers(chat.Answer{Now: say("values")})
 	d.types(ana, ops, "credentials wiki")
 	m = d.sees(ana, ops, 1)
-	d.answers(chat.Answer{Close: true})
+	d.Answers(chat.Answer{Close: true})
 	d.clicks(ana, slacktest.At{Channel: ops, TS: m.TS}, "ct:a:hide")
 	d.await("it is gone", func() bool { return len(d.s.Messages(ops, ana)) == 0 })
 }
@@ -766,7 +711,7 @@ func TestAPrivateAnswerEndsByItself(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := office(t, setup{})
-			d.answers(chat.Answer{Now: say("secret values"), Expire: time.Millisecond, After: c.after})
+			d.Answers(chat.Answer{Now: say("secret values"), Expire: time.Millisecond, After: c.after})
 			d.types(ana, ops, "credentials wiki")
 			d.await("its end", func() bool {
 				m := d.s.Messages(ops, ana)
@@ -778,7 +723,7 @@ func TestAPrivateAnswerEndsByItself(t *testing.T) {
 
 func TestAHandlerThatHangsHoldsUpNobody(t *testing.T) {
 	d := office(t, setup{})
-	d.handle(func(ctx context.Context, inv chat.Invocation) chat.Answer {
+	d.Plays(func(ctx context.Context, inv chat.Invocation) chat.Answer {
 		if inv.Person.ID == ana {
 			<-ctx.Done() // it has a deadline
 			return chat.Answer{Now: say("too slow")}
@@ -795,20 +740,20 @@ func TestAHandlerThatHangsHoldsUpNobody(t *testing.T) {
 
 func TestAPanicIsLoggedAndEndsNothing(t *testing.T) {
 	d := office(t, setup{})
-	d.handle(func(context.Context, chat.Invocation) chat.Answer { panic("boom") })
+	d.Plays(func(context.Context, chat.Invocation) chat.Answer { panic("boom") })
 	d.types(ana, ops, "help")
-	inv, _ := d.last()
+	inv := d.Last()
 	d.await("the log", func() bool {
 		return strings.Contains(d.log.String(), "boom") && strings.Contains(d.log.String(), inv.ID)
 	})
-	d.answers(chat.Answer{Now: say("fine"), Then: func(context.Context) (chat.Surface, error) { panic("bang") }})
+	d.Answers(chat.Answer{Now: say("fine"), Then: func(context.Context) (chat.Surface, error) { panic("bang") }})
 	d.types(ana, ops, "help")
 	d.sees(ana, ops, 1)
 	d.await("the log", func() bool { return strings.Contains(d.log.String(), "bang") })
-	d.answers(chat.Answer{Now: form("x")})
+	d.Answers(chat.Answer{Now: form("x")})
 	d.types(ana, ops, "help")
 	v := d.window(ana, 1)
-	d.handle(func(context.Context, chat.Invocation) chat.Answer { panic("crash") })
+	d.Plays(func(context.Context, chat.Invocation) chat.Answer { panic("crash") })
 	short, cancel := context.WithTimeout(d.ctx, 100*time.Millisecond)
 	defer cancel()
 	if _, err := d.s.Submit(short, ana, v.ID, map[string]string{"name": "wiki"}); !errors.Is(err, context.DeadlineExceeded) {
@@ -818,7 +763,7 @@ func TestAPanicIsLoggedAndEndsNothing(t *testing.T) {
 
 func TestAnEnvelopeThatComesTwiceIsHandledOnce(t *testing.T) {
 	d := office(t, setup{})
-	d.answers(chat.Answer{Now: say("once")})
+	d.Answers(chat.Answer{Now: say("once")})
 	d.types(ana, ops, "help")
 	d.sees(ana, ops, 1)
 	if err := d.s.Redeliver(""); err != nil {
@@ -827,7 +772,7 @@ func TestAnEnvelopeThatComesTwiceIsHandledOnce(t *testing.T) {
 	d.await("two acknowledgements", func() bool { return len(d.s.Acks()) == 2 })
 	d.types(ana, ops, "help")
 	d.sees(ana, ops, 2)
-	if _, n := d.last(); n != 2 {
+	if n := len(d.Asked()); n != 2 {
 		t.Errorf("handled %d times", n)
 	}
 }
@@ -846,7 +791,7 @@ func TestAPanelThatComesTooLateIsAMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := office(t, setup{})
 			d.s.FailMethod("views.open", c.code, 1)
-			d.answers(chat.Answer{Now: c.surface})
+			d.Answers(chat.Answer{Now: c.surface})
 			d.types(ana, away, "help")
 			m := d.sees(ana, away, 1)
 			if !m.Ephemeral || !strings.Contains(string(m.Blocks), c.want) {
@@ -857,22 +802,22 @@ func TestAPanelThatComesTooLateIsAMessage(t *testing.T) {
 	t.Run("a form's button comes back with its id", func(t *testing.T) {
 		d := office(t, setup{})
 		d.s.FailMethod("views.open", "expired_trigger_id", 1)
-		d.answers(chat.Answer{Now: form("x")})
+		d.Answers(chat.Answer{Now: form("x")})
 		d.types(ana, ops, "help")
 		m := d.sees(ana, ops, 1)
 		d.clicks(ana, slacktest.At{Channel: ops, TS: m.TS}, "ct:a:delete:c_1|s.1")
 		d.window(ana, 1)
-		if inv, _ := d.last(); inv.Action != "ct:a:delete:c_1" || inv.State != "s.1" {
+		if inv := d.Last(); inv.Action != "ct:a:delete:c_1" || inv.State != "s.1" {
 			t.Errorf("got %+v", inv)
 		}
 	})
 	t.Run("over a panel it takes its place", func(t *testing.T) {
 		d := office(t, setup{})
-		d.answers(chat.Answer{Now: panel("one")})
+		d.Answers(chat.Answer{Now: panel("one")})
 		d.types(ana, ops, "help")
 		v := d.window(ana, 1)
 		d.s.FailMethod("views.push", "expired_trigger_id", 1)
-		d.answers(chat.Answer{Now: panel("two")})
+		d.Answers(chat.Answer{Now: panel("two")})
 		d.clicks(ana, slacktest.At{View: v.ID}, "ct:a:show")
 		if top := d.says(ana, "two"); top.ID != v.ID {
 			t.Errorf("got %+v", top)
@@ -880,13 +825,13 @@ func TestAPanelThatComesTooLateIsAMessage(t *testing.T) {
 	})
 	t.Run("from the home it is a direct message", func(t *testing.T) {
 		d := office(t, setup{})
-		d.answers(chat.Answer{Now: chat.Home{Blocks: say("home").Blocks}})
+		d.Answers(chat.Answer{Now: chat.Home{Blocks: say("home").Blocks}})
 		if _, err := d.s.OpenHome(d.ctx, ana); err != nil {
 			t.Fatal(err)
 		}
 		d.await("the home", func() bool { return d.s.Home(ana) != nil })
 		d.s.FailMethod("views.open", "expired_trigger_id", 1)
-		d.answers(chat.Answer{Now: panel("the detail")})
+		d.Answers(chat.Answer{Now: panel("the detail")})
 		d.clicks(ana, slacktest.At{Home: true}, "ct:a:show")
 		d.sees(ana, d.s.DM(ana), 1)
 	})
@@ -895,7 +840,7 @@ func TestAPanelThatComesTooLateIsAMessage(t *testing.T) {
 func TestAResponseAddressIsUsedFiveTimes(t *testing.T) {
 	d := office(t, setup{})
 	refs := make(chan chat.Ref, 1)
-	d.answers(chat.Answer{Now: say("1"), Shown: func(r chat.Ref) { refs <- r }})
+	d.Answers(chat.Answer{Now: say("1"), Shown: func(r chat.Ref) { refs <- r }})
 	d.types(ana, ops, "help")
 	ref := <-refs
 	for i := range 4 {
@@ -926,7 +871,7 @@ func TestAResponseAddressIsUsedFiveTimes(t *testing.T) {
 func TestAnAnswerWaitsForAShortPauseAndAnUpdateDoesNot(t *testing.T) {
 	d := office(t, setup{})
 	d.s.RateLimit("views.open", 1, time.Second)
-	d.answers(chat.Answer{Now: panel("after the pause")})
+	d.Answers(chat.Answer{Now: panel("after the pause")})
 	d.types(ana, ops, "help")
 	v := d.window(ana, 1)
 	d.s.RateLimit("views.update", 1, 7*time.Second)
@@ -978,7 +923,7 @@ func TestErrorsSayWhatTheyMeanAndNoSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	refs := make(chan chat.Ref, 1)
-	d.answers(chat.Answer{Now: say("1"), Shown: func(r chat.Ref) { refs <- r }})
+	d.Answers(chat.Answer{Now: say("1"), Shown: func(r chat.Ref) { refs <- r }})
 	d.types(ana, ops, "help")
 	private := <-refs
 	var limited *chat.RateLimitedError
@@ -1104,8 +1049,8 @@ func TestTroubleAtTheStartIsOutlasted(t *testing.T) {
 func TestGroupsComeFromMemory(t *testing.T) {
 	d := office(t, setup{config: func(c *Config) { c.Groups = []string{"S0ADMINS1", "S0NOBODY1"} }})
 	d.types(ana, ops, "help")
-	d.await("the command", func() bool { _, n := d.last(); return n == 1 })
-	if inv, _ := d.last(); len(inv.Person.Groups) != 1 || inv.Person.Groups[0] != "S0ADMINS1" {
+	d.await("the command", func() bool { return len(d.Asked()) == 1 })
+	if inv := d.Last(); len(inv.Person.Groups) != 1 || inv.Person.Groups[0] != "S0ADMINS1" {
 		t.Errorf("got %v", inv.Person.Groups)
 	}
 	d.s.FailMethod("usergroups.list", "fatal_error", 1)

@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/chattest"
 	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
@@ -35,7 +36,7 @@ func shift(t *testing.T, connections int, opts slacktest.Options, act func(t *te
 		defer s.Close()
 		transport := &http.Transport{DialContext: net.Dial}
 		defer transport.CloseIdleConnections()
-		d := &desk{t: t, s: s, log: &buffer{}}
+		d := &desk{t: t, s: s, log: &chattest.Log{}}
 		a, err := New(Config{
 			BotToken: botToken, AppToken: appToken, APIURL: s.APIURL(), Connections: connections,
 			HTTPClient: &http.Client{Transport: transport, Timeout: requestTimeout},
@@ -110,13 +111,11 @@ func (d *desk) clicker(n int) (wait func() (errs []error)) {
 
 // handled counts what was handled, by its id.
 func (d *desk) handled() (all, different int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	ids := map[string]bool{}
-	for _, inv := range d.got {
+	asked, ids := d.Asked(), map[string]bool{}
+	for _, inv := range asked {
 		ids[inv.ID] = true
 	}
-	return len(d.got), len(ids)
+	return len(asked), len(ids)
 }
 
 func TestARefreshUnderTwentyClicksASecondLosesAndDoublesNothing(t *testing.T) {
@@ -393,7 +392,7 @@ func TestATokenThatSlackRefusesLaterEndsRunAlsoWhileTheSocketIsFine(t *testing.T
 func TestAFormThatComesTwiceGetsTheSameAnswer(t *testing.T) {
 	err := shift(t, 2, slacktest.Options{}, func(t *testing.T, d *desk) {
 		time.Sleep(20 * time.Second)
-		d.answers(chat.Answer{Now: form("It cannot be undone.")})
+		d.Answers(chat.Answer{Now: form("It cannot be undone.")})
 		ref, err := d.a.Post(d.ctx, chat.Target{Channel: ops}, aloud("board"))
 		if err != nil {
 			t.Fatal(err)
@@ -404,7 +403,7 @@ func TestAFormThatComesTwiceGetsTheSameAnswer(t *testing.T) {
 		if len(open) != 1 {
 			t.Fatalf("%d windows", len(open))
 		}
-		d.answers(chat.Answer{Errors: map[string]string{"name": "That is not its name."}})
+		d.Answers(chat.Answer{Errors: map[string]string{"name": "That is not its name."}})
 		before := len(d.s.Acks())
 		d.s.DropAcks(1)
 		_, _ = d.s.Submit(d.ctx, ana, open[0].ID, map[string]string{"name": "x", "why": ""})
@@ -425,14 +424,14 @@ func TestAFormThatComesTwiceGetsTheSameAnswer(t *testing.T) {
 func TestAFormUnderWayIsAnsweredOverAConnectionThatEnds(t *testing.T) {
 	err := shift(t, 1, slacktest.Options{}, func(t *testing.T, d *desk) {
 		time.Sleep(20 * time.Second)
-		d.answers(chat.Answer{Now: form("It cannot be undone.")})
+		d.Answers(chat.Answer{Now: form("It cannot be undone.")})
 		ref, err := d.a.Post(d.ctx, chat.Target{Channel: ops}, aloud("board"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		d.clicks(ana, slacktest.At{Channel: ops, TS: ref.ID}, "ct:a:show")
 		synctest.Wait()
-		d.handle(func(context.Context, chat.Invocation) chat.Answer {
+		d.Plays(func(context.Context, chat.Invocation) chat.Answer {
 			time.Sleep(drain / 2)
 			return chat.Answer{Errors: map[string]string{"name": "That is not its name."}}
 		})

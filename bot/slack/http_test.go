@@ -102,7 +102,7 @@ func TestBadRequestsByTheThousandAskNobody(t *testing.T) {
 	if huge.Code != http.StatusRequestEntityTooLarge {
 		t.Errorf("a huge one is answered with %d", huge.Code)
 	}
-	if _, n := d.last(); n > 0 {
+	if n := len(d.Asked()); n > 0 {
 		t.Errorf("the handler was asked %d times", n)
 	}
 	if n := strings.Count(d.log.String(), "a request was refused"); n != 1 {
@@ -111,21 +111,21 @@ func TestBadRequestsByTheThousandAskNobody(t *testing.T) {
 	if h := d.a.Health(); !h.OK || !strings.Contains(h.Detail, "refused since") {
 		t.Errorf("health says %+v", h)
 	}
-	d.answers(chat.Answer{Now: say("all the same")})
+	d.Answers(chat.Answer{Now: say("all the same")})
 	d.types(ana, ops, "help")
 	d.sees(ana, ops, 1)
 }
 
 func TestAReplayedRequestIsAnsweredAsTheFirstAndHandledOnce(t *testing.T) {
 	d := office(t, setup{http: true})
-	d.answers(chat.Answer{Errors: map[string]string{"name": "That is not its name."}})
+	d.Answers(chat.Answer{Errors: map[string]string{"name": "That is not its name."}})
 	view := `{"type":"view_submission","trigger_id":"1","user":{"id":"U0ANA0001"},"view":{"id":"V1","callback_id":"x","blocks":[{"type":"input","block_id":"name"}]}}`
 	for path, body := range map[string]string{
 		"/slack/interactions": url.Values{"payload": {view}}.Encode(),
 		"/slack/commands":     url.Values{"user_id": {ana}, "trigger_id": {"1"}, "text": {"help"}}.Encode(),
 		"/slack/events":       `{"event_id":"Ev1","event":{"type":"app_home_opened","user":"U0ANA0001","tab":"home"}}`,
 	} {
-		_, before := d.last()
+		before := len(d.Asked())
 		status, first := d.posts(path, signingSecret, time.Now(), body)
 		if status != http.StatusOK || (first == "") != (path != "/slack/interactions") {
 			t.Errorf("%s: %d %q", path, status, first)
@@ -135,8 +135,8 @@ func TestAReplayedRequestIsAnsweredAsTheFirstAndHandledOnce(t *testing.T) {
 				t.Errorf("%s: then %d %q", path, status, again)
 			}
 		}
-		d.await("the handler", func() bool { _, n := d.last(); return n > before })
-		if _, n := d.last(); n != before+1 {
+		d.await("the handler", func() bool { return len(d.Asked()) > before })
+		if n := len(d.Asked()); n != before+1 {
 			t.Errorf("%s: handled %d times", path, n-before)
 		}
 	}
@@ -149,7 +149,7 @@ func TestAnEventThatWasNotAcknowledgedComesAgainAndIsHandledOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.await("the third delivery", func() bool { return len(d.s.Acks()) == 3 })
-	if _, n := d.last(); n != 1 {
+	if n := len(d.Asked()); n != 1 {
 		t.Errorf("handled %d times", n)
 	}
 	if log := d.log.String(); !strings.Contains(log, "retry=2 reason=http_timeout") {
@@ -159,10 +159,10 @@ func TestAnEventThatWasNotAcknowledgedComesAgainAndIsHandledOnce(t *testing.T) {
 
 func TestAFormThatNobodyAnswersFailsAtOnce(t *testing.T) {
 	d := office(t, setup{http: true})
-	d.answers(chat.Answer{Now: form("x")})
+	d.Answers(chat.Answer{Now: form("x")})
 	d.types(ana, ops, "help")
 	v := d.window(ana, 1)
-	d.handle(func(context.Context, chat.Invocation) chat.Answer { panic("crash") })
+	d.Plays(func(context.Context, chat.Invocation) chat.Answer { panic("crash") })
 	if out, err := d.s.Submit(d.ctx, ana, v.ID, map[string]string{"name": "wiki"}); !errors.Is(err, slacktest.ErrNotConnected) || len(d.s.Views(ana)) != 1 {
 		t.Errorf("%+v, %v, %d windows", out, err, len(d.s.Views(ana)))
 	}
@@ -182,11 +182,11 @@ func TestRequestsAreTakenWhileRunRunsAndItsEndWaitsForThem(t *testing.T) {
 	go func() { ended <- d.a.Run(ctx, d) }()
 	d.await("the start", func() bool { return d.a.Health().OK })
 	release := make(chan struct{})
-	d.handle(func(context.Context, chat.Invocation) chat.Answer { <-release; return chat.Answer{} })
+	d.Plays(func(context.Context, chat.Invocation) chat.Answer { <-release; return chat.Answer{} })
 	if status, body := d.posts("", signingSecret, time.Now(), typed.Encode()); status != http.StatusOK || body != "" {
 		t.Errorf("acknowledged with %d %q", status, body)
 	}
-	d.await("the handler", func() bool { _, n := d.last(); return n == 1 })
+	d.await("the handler", func() bool { return len(d.Asked()) == 1 })
 	cancel()
 	d.await("the end to be near", func() bool {
 		typed.Set("trigger_id", typed.Get("trigger_id")+"1")
@@ -212,8 +212,8 @@ func TestBothRoadsAskTheSame(t *testing.T) {
 	for _, http := range []bool{false, true} {
 		d := office(t, setup{http: http})
 		d.types(ana, ops, "show  gitea & co")
-		d.await("the handler", func() bool { _, n := d.last(); return n == 1 })
-		inv, _ := d.last()
+		d.await("the handler", func() bool { return len(d.Asked()) == 1 })
+		inv := d.Last()
 		inv.ID, inv.At = "", time.Time{}
 		asked = append(asked, inv)
 	}

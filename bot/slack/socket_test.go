@@ -65,7 +65,7 @@ func TestWhatTheSDKCannotReadIsReadAllTheSame(t *testing.T) {
 		}
 	}
 	d.under.Wait()
-	if inv, n := d.last(); n != 1 || inv.Action != "x" {
+	if inv, n := d.Last(), len(d.Asked()); n != 1 || inv.Action != "x" {
 		t.Errorf("got %d, %+v", n, inv)
 	}
 }
@@ -79,7 +79,7 @@ func TestAPressInAThreadIsAnsweredThere(t *testing.T) {
 	if _, err := d.a.Post(d.ctx, chat.Target{Channel: ops, Thread: top}, aloud("reply")); err != nil {
 		t.Fatal(err)
 	}
-	d.answers(chat.Answer{Now: aloud("answer")})
+	d.Answers(chat.Answer{Now: aloud("answer")})
 	d.clicks(ana, slacktest.At{Channel: ops, TS: d.sees(ana, ops, 2).TS}, "ct:a:show")
 	if m := d.sees(ana, ops, 3); m.ThreadTS != top.ID {
 		t.Errorf("got %+v", m)
@@ -99,7 +99,7 @@ func TestAMissingScopeThatIsOnlyUsefulIsLogged(t *testing.T) {
 func TestAWorkspaceThatReplacesNothingOfATypedCommandSeesItBelow(t *testing.T) {
 	d := office(t, setup{slack: slacktest.Options{NoSlashReplace: true}})
 	refs := make(chan chat.Ref, 1)
-	d.answers(chat.Answer{Now: say("one"), Shown: func(r chat.Ref) { refs <- r }})
+	d.Answers(chat.Answer{Now: say("one"), Shown: func(r chat.Ref) { refs <- r }})
 	d.types(ana, ops, "help")
 	if err := d.a.Update(d.ctx, <-refs, say("two")); err != nil {
 		t.Fatal(err)

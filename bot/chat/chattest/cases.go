@@ -17,7 +17,7 @@ var cases = []struct {
 	{"a private answer is seen by one person, also where the bot is no member", func(s *stage) {
 		for i, channel := range []string{s.Ops(), s.Away()} {
 			at := newRefs()
-			s.answers(chat.Answer{Now: say("for you"), Shown: at.shown})
+			s.Answers(chat.Answer{Now: say("for you"), Shown: at.shown})
 			s.Type(s.Ana(), channel, "show", map[string]string{"name": "wiki"})
 			s.shows(s.Ana(), channel, "for you")
 			s.shows(s.Ben(), channel)
@@ -36,7 +36,7 @@ var cases = []struct {
 	}},
 	{"a public answer can be changed for as long as it is there", func(s *stage) {
 		at := newRefs()
-		s.answers(chat.Answer{Now: aloud("board"), Shown: at.shown})
+		s.Answers(chat.Answer{Now: aloud("board"), Shown: at.shown})
 		s.Type(s.Ana(), s.Ops(), "dashboard", nil)
 		s.shows(s.Ben(), s.Ops(), "board")
 		ref := at.next(s)
@@ -59,7 +59,7 @@ var cases = []struct {
 	}},
 	{"a public answer that cannot be shown is replaced privately", func(s *stage) {
 		missed := make(chan error, 1)
-		s.answers(chat.Answer{
+		s.Answers(chat.Answer{
 			Now:    aloud("board"),
 			Shown:  func(chat.Ref) { s.t.Error("it counts as shown") },
 			Missed: func(err error) chat.Surface { missed <- err; return aloud("invite me") },
@@ -73,12 +73,12 @@ var cases = []struct {
 	}},
 	{"a panel changes in place, by a press and by its ref", func(s *stage) {
 		at := newRefs()
-		s.answers(chat.Answer{Now: panel("first", press), Shown: at.shown})
+		s.Answers(chat.Answer{Now: panel("first", press), Shown: at.shown})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.shows(s.Ana(), s.Ops(), "first")
 		s.shows(s.Ben(), s.Ops())
 		first := at.next(s)
-		s.answers(chat.Answer{Now: panel("second", press), InPlace: true, Shown: at.shown})
+		s.Answers(chat.Answer{Now: panel("second", press), InPlace: true, Shown: at.shown})
 		s.Press(s.Ana(), s.Ops(), "Go")
 		s.shows(s.Ana(), s.Ops(), "second")
 		inv := s.asked(2)
@@ -92,22 +92,22 @@ var cases = []struct {
 		}
 	}},
 	{"a private answer never replaces what everybody sees", func(s *stage) {
-		s.answers(chat.Answer{Now: aloud("board", press)})
+		s.Answers(chat.Answer{Now: aloud("board", press)})
 		s.Type(s.Ana(), s.Ops(), "dashboard", nil)
 		s.shows(s.Ben(), s.Ops(), "board")
-		s.answers(chat.Answer{Now: say("for Ben"), InPlace: true})
+		s.Answers(chat.Answer{Now: say("for Ben"), InPlace: true})
 		s.Press(s.Ben(), s.Ops(), "Go")
 		s.shows(s.Ben(), s.Ops(), "board", "for Ben")
 		s.shows(s.Ana(), s.Ops(), "board")
 		if inv := s.asked(2); inv.InPanel || !inv.Source.Storable() || inv.Person.ID != s.Ben() {
 			s.t.Errorf("the handler was asked %+v", inv)
 		}
-		s.answers(chat.Answer{Now: aloud("page two", press), InPlace: true})
+		s.Answers(chat.Answer{Now: aloud("page two", press), InPlace: true})
 		s.Press(s.Ana(), s.Ops(), "Go")
 		s.shows(s.Ana(), s.Ops(), "page two")
 	}},
 	{"a private surface goes when it is closed, a public one stays", func(s *stage) {
-		s.plays(func(_ context.Context, inv chat.Invocation) chat.Answer {
+		s.Plays(func(_ context.Context, inv chat.Invocation) chat.Answer {
 			switch {
 			case inv.Kind == chat.Pressed:
 				return chat.Answer{Close: true}
@@ -124,13 +124,13 @@ var cases = []struct {
 		s.shows(s.Ana(), s.Ops(), "board")
 		s.Press(s.Ana(), s.Ops(), "Go")
 		s.asked(4)
-		s.answers(chat.Answer{Now: say("later")})
+		s.Answers(chat.Answer{Now: say("later")})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.shows(s.Ana(), s.Ops(), "board", "later")
 	}},
 	{"a form is opened, then filled with what is found out", func(s *stage) {
 		release := make(chan struct{})
-		s.plays(func(_ context.Context, inv chat.Invocation) chat.Answer {
+		s.Plays(func(_ context.Context, inv chat.Invocation) chat.Answer {
 			switch {
 			case inv.Kind == chat.Submitted:
 				return chat.Answer{Now: say("deleting " + inv.Values["name"]), InPlace: true, Then: func(context.Context) (chat.Surface, error) {
@@ -150,15 +150,13 @@ var cases = []struct {
 		s.shows(s.Ana(), s.Ops(), "two disks")
 		s.Fill(s.Ana(), s.Ops(), map[string]string{"name": "wiki"})
 		s.shows(s.Ana(), s.Ops(), "deleted wiki")
-		s.mu.Lock()
-		inv := s.seen[len(s.seen)-1]
-		s.mu.Unlock()
+		inv := s.Last()
 		if inv.Kind != chat.Submitted || inv.Action != "ct:1:delete:c_1" || inv.State != "s.1" || inv.Values["why"] != "" {
 			s.t.Errorf("the handler was asked %+v", inv)
 		}
 	}},
 	{"what is wrong with a form is said, and what was typed stays", func(s *stage) {
-		s.plays(func(_ context.Context, inv chat.Invocation) chat.Answer {
+		s.Plays(func(_ context.Context, inv chat.Invocation) chat.Answer {
 			switch {
 			case inv.Kind != chat.Submitted:
 				return chat.Answer{Now: form("")}
@@ -178,7 +176,7 @@ var cases = []struct {
 	}},
 	{"what comes then replaces what was shown at once", func(s *stage) {
 		release, at := make(chan struct{}), newRefs()
-		s.answers(chat.Answer{Now: say("wait"), Shown: at.shown, Then: func(context.Context) (chat.Surface, error) {
+		s.Answers(chat.Answer{Now: say("wait"), Shown: at.shown, Then: func(context.Context) (chat.Surface, error) {
 			<-release
 			return say("done"), nil
 		}})
@@ -191,7 +189,7 @@ var cases = []struct {
 			func(context.Context) (chat.Surface, error) { return nil, nil },
 			func(context.Context) (chat.Surface, error) { return say("never"), errors.New("it was told already") },
 		} {
-			s.answers(chat.Answer{Now: panel("as it was"), InPlace: true, Then: then, Shown: at.shown})
+			s.Answers(chat.Answer{Now: panel("as it was"), InPlace: true, Then: then, Shown: at.shown})
 			s.Type(s.Ben(), s.Ops(), "help", nil)
 			at.next(s)
 		}
@@ -203,14 +201,14 @@ var cases = []struct {
 	}},
 	{"what comes only then is shown when it is there", func(s *stage) {
 		release := make(chan struct{})
-		s.answers(chat.Answer{Then: func(context.Context) (chat.Surface, error) { <-release; return say("at last"), nil }})
+		s.Answers(chat.Answer{Then: func(context.Context) (chat.Surface, error) { <-release; return say("at last"), nil }})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.asked(1)
 		close(release)
 		s.shows(s.Ana(), s.Ops(), "at last")
 	}},
 	{"a slow answer is put off, and holds nobody up", func(s *stage) {
-		s.plays(func(ctx context.Context, inv chat.Invocation) chat.Answer {
+		s.Plays(func(ctx context.Context, inv chat.Invocation) chat.Answer {
 			if inv.Person.ID == s.Ana() {
 				<-ctx.Done() // it has a limit
 				return chat.Answer{Now: say("at last")}
@@ -224,17 +222,17 @@ var cases = []struct {
 	}},
 	{"what expires is taken back", func(s *stage) {
 		at := newRefs()
-		s.answers(chat.Answer{Now: say("values"), Expire: 50 * time.Millisecond, Shown: at.shown})
+		s.Answers(chat.Answer{Now: say("values"), Expire: 50 * time.Millisecond, Shown: at.shown})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		at.next(s)
 		s.Await("the values to go", func() bool { return !strings.Contains(strings.Join(s.Seen(s.Ana(), s.Ops()), ""), "values") })
-		s.answers(chat.Answer{Now: say("values"), Expire: 50 * time.Millisecond, After: say("hidden again")})
+		s.Answers(chat.Answer{Now: say("values"), Expire: 50 * time.Millisecond, After: say("hidden again")})
 		s.Type(s.Ben(), s.Ops(), "help", nil)
 		s.shows(s.Ben(), s.Ops(), "hidden again")
 	}},
 	{"what expires is taken back when the bot ends", func(s *stage) {
 		at := newRefs()
-		s.answers(chat.Answer{Now: say("values"), Expire: time.Hour, Shown: at.shown})
+		s.Answers(chat.Answer{Now: say("values"), Expire: time.Hour, Shown: at.shown})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.shows(s.Ana(), s.Ops(), "values")
 		at.next(s)
@@ -294,17 +292,15 @@ var cases = []struct {
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 	}},
 	{"a second delivery is known again and answered once", func(s *stage) {
-		s.answers(chat.Answer{Now: say("once")})
+		s.Answers(chat.Answer{Now: say("once")})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.shows(s.Ana(), s.Ops(), "once")
 		s.Redeliver()
-		s.answers(chat.Answer{Now: say("another")})
+		s.Answers(chat.Answer{Now: say("another")})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.shows(s.Ana(), s.Ops(), "once", "another")
-		s.mu.Lock()
-		defer s.mu.Unlock()
 		ids := map[string]bool{}
-		for _, inv := range s.seen {
+		for _, inv := range s.Asked() {
 			ids[inv.ID] = true
 		}
 		if len(ids) != 2 {
@@ -316,14 +312,14 @@ var cases = []struct {
 			s.t.Errorf("connected, it says %+v", h)
 		}
 		release := make(chan struct{})
-		s.answers(chat.Answer{Now: say("wait"), Then: func(context.Context) (chat.Surface, error) { <-release; return say("done"), nil }})
+		s.Answers(chat.Answer{Now: say("wait"), Then: func(context.Context) (chat.Surface, error) { <-release; return say("done"), nil }})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.shows(s.Ana(), s.Ops(), "wait")
 		s.Cut()
 		close(release)
 		s.shows(s.Ana(), s.Ops(), "done")
 		s.Await("health", func() bool { return s.Health().OK })
-		s.answers(chat.Answer{Now: say("here again")})
+		s.Answers(chat.Answer{Now: say("here again")})
 		s.Type(s.Ben(), s.Ops(), "help", nil)
 		s.shows(s.Ben(), s.Ops(), "here again")
 		s.Stop()
@@ -333,7 +329,7 @@ var cases = []struct {
 	}},
 	{"hostile text is shown and calls nobody", func(s *stage) {
 		hostile := "<!channel> @everyone @here <@" + s.Ben() + "> *bold* `code` |"
-		s.answers(chat.Answer{Now: chat.Message{Public: true, Summary: hostile, Blocks: []chat.Block{
+		s.Answers(chat.Answer{Now: chat.Message{Public: true, Summary: hostile, Blocks: []chat.Block{
 			chat.Heading{Text: hostile},
 			chat.Para{Text: chat.Texts(hostile, chat.B(hostile), chat.C(hostile))},
 			chat.Row{ID: "a", Mark: "⏹️", Name: hostile, Word: hostile, Where: hostile, Facts: chat.Texts(hostile)},
@@ -349,10 +345,10 @@ var cases = []struct {
 		}
 	}},
 	{"a handler that panics ends nothing, and shows nothing twice", func(s *stage) {
-		s.plays(func(context.Context, chat.Invocation) chat.Answer { panic("on purpose") })
+		s.Plays(func(context.Context, chat.Invocation) chat.Answer { panic("on purpose") })
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.asked(1)
-		s.answers(chat.Answer{Now: say("fine")})
+		s.Answers(chat.Answer{Now: say("fine")})
 		s.Type(s.Ben(), s.Ops(), "help", nil)
 		s.shows(s.Ben(), s.Ops(), "fine")
 		s.Await("the log to tell of it", func() bool { return strings.Contains(s.Log(), "on purpose") })

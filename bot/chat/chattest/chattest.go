@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -92,11 +91,8 @@ func Run(t *testing.T, h Harness) {
 // stage is a room with the handler of one test.
 type stage struct {
 	Room
+	Script
 	t *testing.T
-
-	mu   sync.Mutex
-	play func(ctx context.Context, inv chat.Invocation) chat.Answer
-	seen []chat.Invocation
 }
 
 func (s *stage) Commands() []chat.Command {
@@ -109,40 +105,11 @@ func (s *stage) Commands() []chat.Command {
 
 func (s *stage) Complete(context.Context, chat.Invocation) []chat.Choice { return nil }
 
-func (s *stage) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
-	s.mu.Lock()
-	s.seen = append(s.seen, inv)
-	play := s.play
-	s.mu.Unlock()
-	if play == nil {
-		return chat.Answer{}
-	}
-	return play(ctx, inv)
-}
-
-// plays sets how the handler answers.
-func (s *stage) plays(play func(ctx context.Context, inv chat.Invocation) chat.Answer) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.play = play
-}
-
-// answers sets what the handler answers.
-func (s *stage) answers(a chat.Answer) {
-	s.plays(func(context.Context, chat.Invocation) chat.Answer { return a })
-}
-
 // asked waits for the n-th thing that the handler is asked, and returns it.
 func (s *stage) asked(n int) chat.Invocation {
 	s.t.Helper()
-	s.Await(fmt.Sprintf("the handler to be asked %d times", n), func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return len(s.seen) >= n
-	})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.seen[n-1]
+	s.Await(fmt.Sprintf("the handler to be asked %d times", n), func() bool { return len(s.Asked()) >= n })
+	return s.Asked()[n-1]
 }
 
 // shows waits until a person sees exactly these surfaces, each of which holds

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
 
@@ -65,7 +66,7 @@ func TestRefusalsHaveDiscordsCodesAndWords(t *testing.T) {
 }
 
 func TestMessagesOlderThanAnHourAreEditedThreeTimesInSixSeconds(t *testing.T) {
-	now := newClock()
+	now := wiretest.NewClock()
 	s := newGuild(t, discordtest.Options{Now: now.Now})
 	m := rest(t, s, "POST", "/channels/"+ops+"/messages", object{"content": "0"})
 	edit := func() answer {
@@ -76,7 +77,7 @@ func TestMessagesOlderThanAnHourAreEditedThreeTimesInSixSeconds(t *testing.T) {
 			t.Fatalf("a young one: %d %v", a.status, a.body)
 		}
 	}
-	now.add(time.Hour + time.Second)
+	now.Add(time.Hour + time.Second)
 	var got []int
 	for range 4 {
 		got = append(got, edit().status)
@@ -87,14 +88,14 @@ func TestMessagesOlderThanAnHourAreEditedThreeTimesInSixSeconds(t *testing.T) {
 	if a := edit(); a.code() != 30046 || a.str("message") != "Maximum number of edits to messages older than 1 hour reached. Try again later" || a.object()["retry_after"] != nil {
 		t.Errorf("got %v", a.body)
 	}
-	now.add(6 * time.Second)
+	now.Add(6 * time.Second)
 	if a := edit(); a.status != 200 {
 		t.Errorf("after six seconds: %d %v", a.status, a.body)
 	}
 }
 
 func TestRateLimits(t *testing.T) {
-	now := newClock()
+	now := wiretest.NewClock()
 	s := newGuild(t, discordtest.Options{Now: now.Now})
 	send := func() answer {
 		return rest(t, s, "POST", "/channels/"+ops+"/messages", object{"content": "x"})
@@ -123,7 +124,7 @@ func TestRateLimits(t *testing.T) {
 	}
 
 	s.StrictLimits(true)
-	now.add(time.Minute)
+	now.Add(time.Minute)
 	var got []int
 	for range 6 {
 		got = append(got, send().status)
@@ -131,7 +132,7 @@ func TestRateLimits(t *testing.T) {
 	if !slices.Equal(got, []int{200, 200, 200, 200, 200, 429}) {
 		t.Errorf("five in five seconds: %v", got)
 	}
-	now.add(5 * time.Second)
+	now.Add(5 * time.Second)
 	if a := send(); a.status != 200 {
 		t.Errorf("after five seconds: %d", a.status)
 	}

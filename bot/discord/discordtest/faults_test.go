@@ -8,11 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
 
 func TestAConnectionSends120FramesInAMinute(t *testing.T) {
-	now := newClock()
+	now := wiretest.NewClock()
 	s := newGuild(t, discordtest.Options{Now: now.Now})
 	for name, tt := range map[string]struct {
 		frames int
@@ -23,7 +24,7 @@ func TestAConnectionSends120FramesInAMinute(t *testing.T) {
 		acks := 0
 		for i := range tt.frames {
 			if i == 60 {
-				now.add(tt.pause)
+				now.Add(tt.pause)
 			}
 			b.send(1, nil)
 			f, err := b.try()
@@ -44,14 +45,14 @@ func TestAConnectionSends120FramesInAMinute(t *testing.T) {
 }
 
 func TestOneSessionBeginsInFiveSecondsWhereLimitsAreStrict(t *testing.T) {
-	now := newClock()
+	now := wiretest.NewClock()
 	s := newGuild(t, discordtest.Options{Now: now.Now})
 	s.StrictLimits(true)
 	for _, tt := range []struct {
 		wait time.Duration
 		op   int
 	}{{0, 0}, {4999 * time.Millisecond, 9}, {4999 * time.Millisecond, 9}, {5 * time.Second, 0}} {
-		now.add(tt.wait)
+		now.Add(tt.wait)
 		b, _ := dial(t, s)
 		b.identify()
 		if f := b.read(); f.Op != tt.op {
@@ -63,7 +64,7 @@ func TestOneSessionBeginsInFiveSecondsWhereLimitsAreStrict(t *testing.T) {
 	if limit["total"] != 1000.0 || limit["remaining"] != 996.0 || limit["max_concurrency"] != 1.0 {
 		t.Errorf("the limit is %v", limit)
 	}
-	now.add(24 * time.Hour)
+	now.Add(24 * time.Hour)
 	b, _ := dial(t, s)
 	b.identify()
 	b.event("READY")
@@ -135,7 +136,7 @@ func TestRateLimitsOfOtherScopes(t *testing.T) {
 }
 
 func TestTenThousandRefusalsShutTheAddressOut(t *testing.T) {
-	now := newClock()
+	now := wiretest.NewClock()
 	s := newGuild(t, discordtest.Options{Now: now.Now})
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
@@ -155,7 +156,7 @@ func TestTenThousandRefusalsShutTheAddressOut(t *testing.T) {
 	if code, kind := ask("/gateway"); code != http.StatusTooManyRequests || !strings.HasPrefix(kind, "text/html") {
 		t.Errorf("what needs no token: %d %s", code, kind)
 	}
-	now.add(10 * time.Minute)
+	now.Add(10 * time.Minute)
 	if code, _ := ask("/gateway"); code != http.StatusOK {
 		t.Errorf("ten minutes later: %d", code)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
 
@@ -156,12 +157,12 @@ func TestTheGatewayAsksForANewConnection(t *testing.T) {
 }
 
 func TestABotThatIdentifiesTooOftenLosesItsToken(t *testing.T) {
-	now := newClock()
+	now := wiretest.NewClock()
 	s := newGuild(t, discordtest.Options{Now: now.Now})
 	s.InvalidSession(1000, false)
 	b, _ := dial(t, s)
 	for range 1000 {
-		now.add(time.Second) // a connection may send 120 times in a minute
+		now.Add(time.Second) // a connection may send 120 times in a minute
 		b.identify()
 		if f := b.read(); f.Op != 9 {
 			t.Fatalf("op %d after %d", f.Op, s.Identifies())
@@ -170,7 +171,7 @@ func TestABotThatIdentifiesTooOftenLosesItsToken(t *testing.T) {
 	if a := rest(t, s, "GET", "/users/@me", nil); a.status != 200 {
 		t.Fatalf("too early: %v", a.body)
 	}
-	now.add(time.Second)
+	now.Add(time.Second)
 	b.identify()
 	if code := b.closed(); code != 4004 {
 		t.Errorf("closed with %d", code)

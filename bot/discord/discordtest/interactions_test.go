@@ -6,32 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
-
-// clock is a time that stands still until it is moved.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func newClock() *clock { return &clock{t: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
 
 func TestAnAnswerThatComesTooLateIsNone(t *testing.T) {
 	s := newGuild(t, discordtest.Options{Deadline: 20 * time.Millisecond})
@@ -53,7 +33,7 @@ func TestAnAnswerThatComesTooLateIsNone(t *testing.T) {
 }
 
 func TestATokenLivesFifteenMinutes(t *testing.T) {
-	now := newClock()
+	now := wiretest.NewClock()
 	s := newGuild(t, discordtest.Options{Now: now.Now})
 	b := connect(t, s)
 	var in object
@@ -61,7 +41,7 @@ func TestATokenLivesFifteenMinutes(t *testing.T) {
 		in = got
 		b.responds(4, object{"content": "x", "flags": 64})(in)
 	})
-	now.add(15*time.Minute - time.Second)
+	now.Add(15*time.Minute - time.Second)
 	for _, do := range []func() answer{
 		func() answer { return rest(t, s, "GET", webhook(in, "/messages/@original"), nil) },
 		func() answer {
@@ -73,7 +53,7 @@ func TestATokenLivesFifteenMinutes(t *testing.T) {
 			t.Errorf("before: %d %v", a.status, a.body)
 		}
 	}
-	now.add(time.Second)
+	now.Add(time.Second)
 	for _, do := range []func() answer{
 		func() answer {
 			return rest(t, s, "PATCH", webhook(in, "/messages/@original"), object{"content": "y"})

@@ -2,23 +2,18 @@ package discordtest_test
 
 import (
 	"context"
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
 
 // TestSendsTheShapesThatDiscordSends compares, by names and kinds of fields,
 // with payloads in the shapes of Discord's documentation.
 func TestSendsTheShapesThatDiscordSends(t *testing.T) {
-	const dir = "../../../../shared/reference/payloads/discord"
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no payloads beside the repository")
-	}
-	now := newClock()
+	const payloads = "../../../../shared/reference/payloads/discord"
+	now := wiretest.NewClock()
 	s := newGuild(t, discordtest.Options{Now: now.Now})
 	b := connect(t, s)
 	got := map[string]any{}
@@ -80,80 +75,10 @@ func TestSendsTheShapesThatDiscordSends(t *testing.T) {
 	got["error.50035"] = rest(t, s, "POST", "/channels/"+ops+"/messages", object{"flags": v2, "components": []any{row(button(chars(101), "x"))}}).body
 	s.RateLimit("POST /channels/", 1, 650*time.Millisecond, false)
 	got["error.429"] = rest(t, s, "POST", "/channels/"+ops+"/messages", hello).body
-	now.add(2 * time.Hour)
+	now.Add(2 * time.Hour)
 	for range 4 {
 		got["error.30046"] = rest(t, s, "PATCH", "/channels/"+ops+"/messages/"+board.ID, object{"flags": v2, "components": []any{text("x")}}).body
 	}
 
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		name := filepath.Base(file[:len(file)-len(".json")])
-		t.Run(name, func(t *testing.T) {
-			raw, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var want any
-			if err := json.Unmarshal(raw, &want); err != nil {
-				t.Fatal(err)
-			}
-			if o, _ := want.(object); o["op"] != nil {
-				want = o["d"]
-			}
-			if got[name] == nil {
-				t.Fatal("nothing of that shape was sent")
-			}
-			sameShape(t, "", want, got[name])
-		})
-	}
-}
-
-// sameShape compares names and kinds: everything that Discord sends is there.
-// More may come, and what the bot or a person chose may differ.
-func sameShape(t *testing.T, at string, want, have any) {
-	t.Helper()
-	switch w := want.(type) {
-	case object:
-		h, ok := have.(object)
-		if !ok {
-			t.Errorf("%s is %T, want an object", at, have)
-			return
-		}
-		for name := range w {
-			v, ok := h[name]
-			if !ok {
-				t.Errorf("%s/%s is missing", at, name)
-				continue
-			}
-			sameShape(t, at+"/"+name, w[name], v)
-		}
-	case []any:
-		h, ok := have.([]any)
-		if !ok {
-			t.Errorf("%s is %T, want an array", at, have)
-			return
-		}
-		if len(w) > 0 && len(h) > 0 {
-			sameShape(t, at+"/0", w[0], h[0])
-		}
-	case nil:
-		if have != nil {
-			t.Errorf("%s is %v, want null", at, have)
-		}
-	case string:
-		if _, ok := have.(string); !ok {
-			t.Errorf("%s is %T, want a string", at, have)
-		}
-	case bool:
-		if _, ok := have.(bool); !ok {
-			t.Errorf("%s is %T, want a boolean", at, have)
-		}
-	case float64:
-		if _, ok := have.(float64); !ok {
-			t.Errorf("%s is %T, want a number", at, have)
-		}
-	}
+	wiretest.Shape{Part: "d"}.Files(t, payloads, got)
 }

@@ -6,34 +6,14 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
-
-// clock is a time that only moves when it is told to.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func newClock() *clock { return &clock{t: time.Date(2026, 11, 23, 14, 32, 5, 0, time.UTC)} }
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
 
 func TestWhoMayCallWhat(t *testing.T) {
 	s := workspace(t, slacktest.Options{Scopes: []string{"commands"}})
@@ -160,8 +140,8 @@ func TestRateLimits(t *testing.T) {
 		}
 	})
 	t.Run("by tier", func(t *testing.T) {
-		c := newClock()
-		s := workspace(t, slacktest.Options{StrictLimits: true, Now: c.now})
+		c := wiretest.NewClock()
+		s := workspace(t, slacktest.Options{StrictLimits: true, Now: c.Now})
 		ts := call(t, s, "chat.postMessage", object{"channel": ops, "text": "x"}).str("ts")
 		update := object{"channel": ops, "ts": ts, "text": "y"}
 		for i := range 50 {
@@ -169,33 +149,33 @@ func TestRateLimits(t *testing.T) {
 				t.Fatalf("update %d: %v", i+1, r.object)
 			}
 		}
-		c.add(20 * time.Second)
+		c.Add(20 * time.Second)
 		if r := call(t, s, "chat.update", update); r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") != "40" {
 			t.Errorf("update 51: %d, Retry-After %q", r.status, r.header.Get("Retry-After"))
 		}
-		c.add(40 * time.Second)
+		c.Add(40 * time.Second)
 		if r := call(t, s, "chat.update", update); !r.ok() {
 			t.Errorf("a minute later: %v", r.object)
 		}
 	})
 	t.Run("a message a second in a channel", func(t *testing.T) {
-		c := newClock()
-		s := workspace(t, slacktest.Options{StrictLimits: true, Now: c.now})
+		c := wiretest.NewClock()
+		s := workspace(t, slacktest.Options{StrictLimits: true, Now: c.Now})
 		s.AddChannel("C0TWO00001", "two", true)
 		for _, tt := range []struct {
 			wait    time.Duration
 			channel string
 			status  int
 		}{{0, ops, 200}, {0, "C0TWO00001", 200}, {999 * time.Millisecond, ops, 429}, {time.Millisecond, ops, 200}} {
-			c.add(tt.wait)
+			c.Add(tt.wait)
 			if r := call(t, s, "chat.postMessage", object{"channel": tt.channel, "text": "x"}); r.status != tt.status {
 				t.Errorf("%+v: %d", tt, r.status)
 			}
 		}
 	})
 	t.Run("a loop that runs hot", func(t *testing.T) {
-		c := newClock()
-		s := workspace(t, slacktest.Options{Now: c.now})
+		c := wiretest.NewClock()
+		s := workspace(t, slacktest.Options{Now: c.Now})
 		for range 100 {
 			if r := call(t, s, "chat.postMessage", object{"channel": ops, "text": "x"}); !r.ok() {
 				t.Fatal(r.object)

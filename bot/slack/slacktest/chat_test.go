@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
 
@@ -22,8 +23,8 @@ func texts(list []slacktest.Message) []string {
 }
 
 func TestPostsChangesAndDeletes(t *testing.T) {
-	c := newClock()
-	s := workspace(t, slacktest.Options{Now: c.now})
+	c := wiretest.NewClock()
+	s := workspace(t, slacktest.Options{Now: c.Now})
 	first := call(t, s, "chat.postMessage", object{"channel": ops, "text": "one", "blocks": []any{section("*one*")}})
 	second := callForm(t, s, "chat.postMessage", map[string]string{"channel": ops, "text": "two", "thread_ts": first.str("ts")})
 	if first.str("ts") != "1795444325.000000" || second.str("ts") != "1795444325.000001" {
@@ -204,8 +205,8 @@ func clicked(t *testing.T, s *slacktest.Server, b *bot, user, ts, action string)
 }
 
 func TestAResponseURLWorksFiveTimesAndThirtyMinutes(t *testing.T) {
-	c := newClock()
-	s := workspace(t, slacktest.Options{Now: c.now})
+	c := wiretest.NewClock()
+	s := workspace(t, slacktest.Options{Now: c.Now})
 	s.RemoveBot(ops) // it does not matter here
 	b := connect(t, s)
 
@@ -220,11 +221,11 @@ func TestAResponseURLWorksFiveTimesAndThirtyMinutes(t *testing.T) {
 	}
 
 	u = asked(t, s, b)
-	c.add(30 * time.Minute)
+	c.Add(30 * time.Minute)
 	if r := respond(t, u, object{"text": "x"}); !r.ok() {
 		t.Errorf("after 30 minutes: %v", r.object)
 	}
-	c.add(time.Second)
+	c.Add(time.Second)
 	if r := respond(t, u, object{"text": "x"}); r.status != 404 || r.code() != "expired_url" {
 		t.Errorf("after that: %d %v", r.status, r.object)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
 
@@ -21,8 +22,8 @@ func TestEveryMethodHasItsTier(t *testing.T) {
 		"usergroups.list": 20, "usergroups.users.list": 20, "users.info": 100,
 	} {
 		t.Run(method, func(t *testing.T) {
-			c := newClock()
-			s := workspace(t, slacktest.Options{StrictLimits: true, Now: c.now, Scopes: []string{
+			c := wiretest.NewClock()
+			s := workspace(t, slacktest.Options{StrictLimits: true, Now: c.Now, Scopes: []string{
 				"commands", "chat:write", "im:write", "users:read", "usergroups:read", "channels:read", "groups:read", "channels:join",
 			}})
 			token := "xoxb-test"
@@ -34,7 +35,7 @@ func TestEveryMethodHasItsTier(t *testing.T) {
 					t.Fatalf("call %d: %v", i+1, r.object)
 				}
 			}
-			c.add(20 * time.Second)
+			c.Add(20 * time.Second)
 			if r := callAs(t, s, token, method, object{}); r.status != http.StatusTooManyRequests || r.header.Get("Retry-After") != "40" || r.code() != "ratelimited" {
 				t.Errorf("call %d: %d, Retry-After %q, %v", most+1, r.status, r.header.Get("Retry-After"), r.object)
 			}

@@ -152,17 +152,23 @@ func socketURL(t *testing.T, s *slacktest.Server) string {
 // connect opens a connection and reads its hello.
 func connect(t *testing.T, s *slacktest.Server) *bot {
 	t.Helper()
+	b, _ := dial(t, s)
+	return b
+}
+
+func dial(t *testing.T, s *slacktest.Server) (b *bot, hello object) {
+	t.Helper()
 	ws, res, err := websocket.DefaultDialer.DialContext(soon(t), socketURL(t, s), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = res.Body.Close()
 	t.Cleanup(func() { _ = ws.Close() })
-	b := &bot{t, ws}
-	if hello := b.read(); hello["type"] != "hello" {
+	b = &bot{t, ws}
+	if hello = b.read(); hello["type"] != "hello" {
 		t.Fatalf("first frame = %v, want hello", hello)
 	}
-	return b
+	return b, hello
 }
 
 func (b *bot) read() object {

@@ -1,24 +1,19 @@
 package slacktest_test
 
 import (
-	"encoding/json"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
 
 // TestSendsTheShapesThatSlackSends compares, by names and kinds of fields, with
 // payloads in the shapes of Slack's documentation.
 func TestSendsTheShapesThatSlackSends(t *testing.T) {
-	const dir = "../../../../shared/reference/payloads/slack"
-	if _, err := os.Stat(dir); err != nil {
-		t.Skip("no payloads beside the repository")
-	}
+	const payloads = "../../../../shared/reference/payloads/slack"
 	s := workspace(t, slacktest.Options{})
-	b := connect(t, s)
+	b, hello := dial(t, s)
 	sent := func(f func() (slacktest.Outcome, error), do func(payload object)) object {
 		t.Helper()
 		done := act(f)
@@ -48,7 +43,7 @@ func TestSendsTheShapesThatSlackSends(t *testing.T) {
 	command := func() (slacktest.Outcome, error) { return s.Command(soon(t), ana, ops, "show gitea") }
 	top := func() string { return s.Views(ana)[0].ID }
 
-	got := map[string]object{}
+	got := map[string]any{}
 	got["ok.chat_postMessage"] = posted.object
 	got["error.invalid_blocks"] = call(t, s, "chat.postMessage", object{"channel": ops, "blocks": []any{section(chars(3001))}}).object
 	got["events_api.app_home_opened"] = sent(func() (slacktest.Outcome, error) { return s.OpenHome(soon(t), ana) }, nil)
@@ -70,74 +65,17 @@ func TestSendsTheShapesThatSlackSends(t *testing.T) {
 		return s.Submit(soon(t), ana, top(), map[string]string{"name": "gitea"})
 	}, nil)
 
-	for name, have := range got {
-		t.Run(name, func(t *testing.T) {
-			raw, err := os.ReadFile(filepath.Join(dir, name+".json"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			var want any
-			if err := json.Unmarshal(raw, &want); err != nil {
-				t.Fatal(err)
-			}
-			sameShape(t, "", want, have)
-		})
-	}
-}
+	got["hello"] = hello
+	s.Disconnect("refresh_requested")
+	got["disconnect"] = b.read()
+	few := workspace(t, slacktest.Options{Scopes: []string{"commands"}})
+	got["error.missing_scope"] = call(t, few, "chat.postMessage", object{"channel": ops, "text": "x"}).object
 
-// sameShape compares names and kinds. What the bot chose (blocks, texts, what
-// is typed) and what nobody typed may differ.
-func sameShape(t *testing.T, at string, want, have any) {
-	t.Helper()
-	switch w := want.(type) {
-	case object:
-		h, ok := have.(object)
-		if !ok {
-			t.Errorf("%s is %T, want an object", at, have)
-			return
-		}
-		if w["type"] == "plain_text" || slices.Contains([]string{"values", "selected_option"}, filepath.Base(at)) {
-			return
-		}
-		for name := range w {
-			v, ok := h[name]
-			if !ok {
-				t.Errorf("%s/%s is missing", at, name)
-				continue
-			}
-			sameShape(t, at+"/"+name, w[name], v)
-		}
-		for name := range h {
-			if _, ok := w[name]; !ok {
-				t.Errorf("%s/%s is too much", at, name)
-			}
-		}
-	case []any:
-		h, ok := have.([]any)
-		switch {
-		case !ok:
-			t.Errorf("%s is %T, want an array", at, have)
-		case filepath.Base(at) == "blocks":
-		case len(w) > 0 && len(h) > 0:
-			sameShape(t, at+"/0", w[0], h[0])
-		case len(w) != len(h):
-			t.Errorf("%s has %d items, want %d", at, len(h), len(w))
-		}
-	case string:
-		if _, ok := have.(string); !ok {
-			t.Errorf("%s is %T, want a string", at, have)
-		}
-	case bool:
-		if _, ok := have.(bool); !ok {
-			t.Errorf("%s is %T, want a boolean", at, have)
-		}
-	case float64:
-		if _, ok := have.(float64); !ok {
-			t.Errorf("%s is %T, want a number", at, have)
-		}
-	case nil:
-		if have != nil {
-			t.Errorf("%s is %v, want null", at, have)
-		}
-	}
+	wiretest.Shape{
+		Exact: true,
+		Free: func(name string, want any) bool {
+			o, _ := want.(object)
+			return o["type"] == "plain_text" || slices.Contains([]string{"blocks", "values", "selected_option"}, name)
+		},
+	}.Files(t, payloads, got, "view_submission.ack_errors")
 }

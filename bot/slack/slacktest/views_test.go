@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 )
 
@@ -57,15 +58,15 @@ func titles(list []slacktest.View) []string {
 func titled(title string, blocks ...any) object { return with(modal(blocks...), "title", plain(title)) }
 
 func TestATriggerOpensOneViewWithinThreeSeconds(t *testing.T) {
-	c := newClock()
-	s := workspace(t, slacktest.Options{Now: c.now})
+	c := wiretest.NewClock()
+	s := workspace(t, slacktest.Options{Now: c.Now})
 	b := connect(t, s)
 	view := modal(section("s"))
 	open := func(trigger any) string {
 		return call(t, s, "views.open", object{"trigger_id": trigger, "view": view}).code()
 	}
 	typed(t, s, b, func(p object) {
-		c.add(3 * time.Second)
+		c.Add(3 * time.Second)
 		for _, want := range []string{"", "exchanged_trigger_id"} {
 			if got := open(p["trigger_id"]); got != want {
 				t.Errorf("error %q, want %q", got, want)
@@ -73,7 +74,7 @@ func TestATriggerOpensOneViewWithinThreeSeconds(t *testing.T) {
 		}
 	})
 	typed(t, s, b, func(p object) {
-		c.add(3*time.Second + time.Millisecond)
+		c.Add(3*time.Second + time.Millisecond)
 		if got := open(p["trigger_id"]); got != "expired_trigger_id" {
 			t.Errorf("error %q", got)
 		}

@@ -1,14 +1,13 @@
 package daemon_test
 
 import (
-	"bytes"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/pvechat/pvechat/bot/chat/chattest"
 	"github.com/pvechat/pvechat/cmd/internal/daemontest"
 	"github.com/pvechat/pvechat/proxmox/guest/guesttest"
 	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
@@ -20,27 +19,9 @@ const canary = "canary-5e1f-$&|"
 // canaryCore is what of it no escape changes.
 const canaryCore = "canary-5e1f"
 
-// book is a log that may be read while it is written.
-type book struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *book) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *book) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 func TestCredentialsAreSeenByOnePersonAndKeptNowhere(t *testing.T) {
 	onBoth(t, func(t *testing.T, on daemontest.Platform) {
-		log, guests := &book{}, &guesttest.Server{Errorf: t.Errorf}
+		log, guests := &chattest.Log{}, &guesttest.Server{Errorf: t.Errorf}
 		t.Cleanup(func() { _ = guests.Close() })
 		w := daemontest.New(t, proxmoxtest.Options{})
 		w.PVE.AddContainer(proxmoxtest.Container{VMID: 101, Node: "pve1", Name: "web", Running: true, Addr: "10.0.0.101/24"})

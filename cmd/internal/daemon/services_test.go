@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pvechat/pvechat/bot/chat/chattest"
 	"github.com/pvechat/pvechat/cmd/internal/daemontest"
 	"github.com/pvechat/pvechat/proxmox/guest/guesttest"
 	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
@@ -46,7 +47,7 @@ func TestServicesAreSeenAsTheyComeAndGo(t *testing.T) {
 	onBoth(t, func(t *testing.T, on daemontest.Platform) {
 		l := newLAN(t)
 		l.put(jellyfin, redis, hostile)
-		log := &book{}
+		log := &chattest.Log{}
 		l.Log = log
 		ana, vic := l.Person(on, "Ana", "operator"), l.Person(on, "Vic", "viewer")
 		stop := l.Run()
@@ -148,7 +149,7 @@ func TestAnEnteredValueIsSealed(t *testing.T) {
 	onBoth(t, func(t *testing.T, on daemontest.Platform) {
 		l := newLAN(t)
 		l.Keys = true
-		log := &book{}
+		log := &chattest.Log{}
 		l.Log = log
 		l.Guests.Put(l.at, guesttest.Guest{Files: map[string]string{"/etc/pvechat/credentials/app": "USER=admin\n"}})
 		ana, ben := l.Person(on, "Ana", "operator"), l.Person(on, "Ben", "viewer")

@@ -1,4 +1,5 @@
-// Package wiretest is a network in memory.
+// Package wiretest is what tests of the platforms' wires share: a network in
+// memory, a clock, and the comparison with documented payloads.
 package wiretest
 
 import (
