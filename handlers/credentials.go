@@ -3,6 +3,7 @@ package handlers
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func (h *Handlers) credentials(ctx context.Context, r *Request) chat.Answer {
 		defer cancel()
 		f := h.fetch(fetchCtx, g, c, service)
 		result <- f
-		if h.Services != nil && guestKind(f.err) == guest.HostKeyChanged {
+		if h.Services != nil && errors.Is(f.err, guest.HostKeyChanged) {
 			_, _ = h.Services.Scan(fetchCtx, c) // it tells whom it concerns
 		}
 	}()

@@ -330,12 +330,15 @@ func (d *details) read(ctx context.Context, c *inventory.Container) facts {
 }
 
 // outside are the addresses of the interfaces that Proxmox gave a container,
-// without those that it made inside, such as a bridge of Docker's: behind the
-// same address elsewhere is somebody else.
+// without its loopback and those that it made inside, such as a bridge of
+// Docker's: behind the same address elsewhere is somebody else.
 func outside(nics []proxmox.Interface, cfg *proxmox.ContainerConfig) []netip.Prefix {
 	var addrs []netip.Prefix
 	for _, nic := range nics {
 		given := func(n proxmox.Network) bool { return n.Name == nic.Name }
+		if nic.Name == "lo" {
+			continue
+		}
 		if cfg == nil || len(cfg.Networks) == 0 || slices.ContainsFunc(cfg.Networks, given) {
 			addrs = append(addrs, nic.Addrs...)
 		}

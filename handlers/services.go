@@ -199,7 +199,7 @@ func (h *Handlers) Target(ctx context.Context, c *inventory.Container) guest.Tar
 	addrs, networks := h.details.reach(ctx, c)
 	t := guest.Target{ID: string(c.ID), Node: c.Node, VMID: c.VMID}
 	add := func(a netip.Addr) {
-		if a = a.Unmap(); a.IsValid() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !slices.Contains(t.Addrs, a) {
+		if a = a.Unmap(); a.IsValid() && !a.IsLinkLocalUnicast() && !slices.Contains(t.Addrs, a) {
 			t.Addrs = append(t.Addrs, a)
 		}
 	}

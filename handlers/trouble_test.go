@@ -139,6 +139,8 @@ func TestEveryCauseHasItsOwnWordsAndItsLogLine(t *testing.T) {
 		"SSH key refused":              {inject: func(*world, *wire) {}, tune: ssh(guest.Auth), act: credentials, why: "does not accept pvechat's SSH key", do: "authorized_keys"},
 		"SSH host key changed":         {inject: func(*world, *wire) {}, tune: ssh(guest.HostKeyChanged), act: credentials, why: "SSH host key has changed", do: "find out why"},
 		"SSH host key unknown":         {inject: func(*world, *wire) {}, tune: ssh(guest.HostKeyUnknown), act: credentials, why: "SSH host key is not known", do: "known hosts"},
+		"the node's SSH key refused":   {inject: func(*world, *wire) {}, tune: ssh(guest.Auth.AtNode()), act: credentials, why: "Its node does not accept pvechat's SSH key", do: "docs/security.md"},
+		"the node's SSH host key":      {inject: func(*world, *wire) {}, tune: ssh(guest.HostKeyChanged.AtNode()), act: credentials, why: "SSH host key of its node has changed", do: "find out why"},
 		"SSH refused":                  {inject: func(*world, *wire) {}, tune: ssh(guest.Refused), act: credentials, why: "refuses SSH connections", do: "sshd"},
 		"the database": {
 			inject: func(*world, *wire) {}, tune: func(d *handlers.Deps) { d.Confirmations = mute{d.Confirmations} },

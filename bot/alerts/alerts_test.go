@@ -249,6 +249,10 @@ func TestEachKindIsRaisedOnceAndClearedOnce(t *testing.T) {
 		s.Since = w.now
 		w.alerts.Scanned(w.t.Context(), c, &services.Report{Services: []services.Service{up}}, &services.Report{Services: []services.Service{s}})
 	}
+	shows := func(w *world, problem guest.Kind) {
+		c, _ := w.inv.Snapshot().ByID(w.id("web"))
+		w.alerts.Scanned(w.t.Context(), c, nil, &services.Report{Problem: problem})
+	}
 	for name, c := range map[string]struct {
 		begins, ends func(*world)
 		says, over   string
@@ -261,6 +265,14 @@ func TestEachKindIsRaisedOnceAndClearedOnce(t *testing.T) {
 		"service down": {
 			begins: func(w *world) { scan(w, web) }, ends: func(w *world) { scan(w, up) },
 			says: "1 service down in web", over: "Resolved: the services of web run again", line: "Something was down for 2 min",
+		},
+		"host key changed": {
+			begins: func(w *world) { shows(w, guest.HostKeyChanged) }, ends: func(w *world) { shows(w, "") },
+			says: "The SSH host key of web has changed", over: "Resolved: the SSH host key of web is trusted again", line: "is trusted again",
+		},
+		"host key of a node changed": {
+			begins: func(w *world) { shows(w, guest.HostKeyChanged.AtNode()) }, ends: func(w *world) { shows(w, "") },
+			says: "The SSH host key of node pve1 has changed", over: "Resolved: the SSH host key of node pve1 is known again", line: "It was another for 2 min",
 		},
 		"resource above its threshold": {
 			begins: func(w *world) { w.set(101, func(c *proxmox.Container) { c.Disk = 97 }) }, ends: func(w *world) { w.set(101, func(c *proxmox.Container) { c.Disk = 50 }) },

@@ -17,7 +17,8 @@ const (
 	Down     Kind = "down"     // a container that nobody stopped
 	Many     Kind = "many"     // several at once
 	Services Kind = "services" // inside a container
-	HostKey  Kind = "hostkey"
+	HostKey  Kind = "hostkey"  // of a container
+	NodeKey  Kind = "nodekey"  // of a node that containers are entered through
 	Resource Kind = "resource" // above a threshold for a time
 	Node     Kind = "node"
 	Cluster  Kind = "cluster"

@@ -242,6 +242,10 @@ func (a *Alerts) settle(ctx context.Context) {
 			a.settleMany(ctx, i, snap)
 		case Resource:
 			a.settleMeasure(ctx, i, about, snap)
+		case NodeKey:
+			if node := strings.TrimPrefix(about, i.Cluster+"/"); !slices.ContainsFunc(cl.Nodes, func(n inventory.Node) bool { return n.Name == node }) {
+				a.end(ctx, i, view.Removed)
+			}
 		case Services, HostKey:
 			if _, ok := snap.ByID(inventory.ID(about)); !ok {
 				a.end(ctx, i, view.Removed)
@@ -316,18 +320,23 @@ func (a *Alerts) platforms(ctx context.Context) {
 // missed; a later look still tells of those that went down within the hour.
 const booting = 2 * time.Minute
 
-// Scanned tells of a container that shows another host key than the one that is
-// trusted, and of services that went down. services.Config.Scanned calls it, in
+// Scanned tells of a container, or the node that leads to it, that shows another
+// host key than the one that is known, and of services that went down. services.Config.Scanned calls it, in
 // the process that looked.
 func (a *Alerts) Scanned(ctx context.Context, c *inventory.Container, _, after *services.Report) {
 	now := a.cfg.Now()
 	a.now(ctx, func(ctx context.Context) {
+		node := c.Cluster + "/" + c.Node
 		switch after.Problem {
+		case guest.HostKeyChanged.AtNode():
+			a.raise(ctx, NodeKey, node, c.Cluster, Details{Alert: view.NodeKeyChanged(c.Cluster, c.Node)}, nil)
+			return
 		case guest.HostKeyChanged:
 			a.raise(ctx, HostKey, string(c.ID), c.Cluster, Details{Alert: view.HostKeyChanged(c, after.HostKey), Tags: c.TagList()}, nil)
 			return
 		case "":
 			a.clear(ctx, string(HostKey)+":"+string(c.ID), "")
+			a.clear(ctx, string(NodeKey)+":"+node, "")
 		default:
 			return // nothing is known of it now
 		}

@@ -412,8 +412,11 @@ func (r *run) network(ctx context.Context, _ *Step) error {
 			return false, err
 		}
 		for _, nic := range nics {
+			if nic.Name == "lo" {
+				continue
+			}
 			for _, a := range nic.Addrs {
-				if ip := a.Addr(); ip.Is4() && !ip.IsLoopback() && !ip.IsLinkLocalUnicast() {
+				if ip := a.Addr(); ip.Is4() && !ip.IsLinkLocalUnicast() {
 					r.p.Addr = ip.String()
 					return true, nil
 				}

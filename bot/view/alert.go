@@ -303,6 +303,17 @@ func HostKeyChanged(c *inventory.Container, hostKey string) Alert {
 	}
 }
 
+// NodeKeyChanged is for a node that shows another host key than the one that is
+// known, where containers are entered through it.
+func NodeKeyChanged(cluster, node string) Alert {
+	return Alert{
+		Title: "The SSH host key of node " + node + " has changed",
+		Body:  "pvechat enters no container through it: no services, logs or credentials are read there until an admin has looked.",
+		Do:    "Was its SSH server installed anew? Then correct the known hosts file. Otherwise find out who answers at its address.",
+		Facts: cluster, End: "the SSH host key of node " + node + " is known again", Lasted: "It was another for",
+	}
+}
+
 // ServicesDown is for services that went down in a container that runs.
 func ServicesDown(c *inventory.Container, down []services.Service) Alert {
 	var list []string

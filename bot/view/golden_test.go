@@ -294,6 +294,7 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"logs-none":         view.NoLogs(jelly, found.Services[0], guest.Refused, "e7k2m9"),
 		"host-key":          view.TrustHostKey(jelly, hostKey, "0123456789abcdef", true),
 		"alert-host-key":    told(view.HostKeyChanged(jelly, hostKey)).Message(),
+		"alert-node-key":    told(view.NodeKeyChanged("home", "pve1")).Message(),
 		"alert-services":    told(view.ServicesDown(jelly, found.Services[2:3])).Message(),
 		"detail":            detail.Panel(),
 		"detail-opening":    opening.Panel(),

@@ -503,6 +503,9 @@ func HostKeyGone() chat.Message {
 // GuestTrouble says in words why a guest could not be looked into, and what to
 // do.
 func GuestTrouble(kind guest.Kind) (why, do string) {
+	if of, node := kind.CutNode(); node {
+		return nodeTrouble(of)
+	}
 	switch kind {
 	case guest.NoAddress:
 		return "It has no address that can be reached", "Look at its network in Overview."
@@ -534,4 +537,26 @@ func GuestTrouble(kind guest.Kind) (why, do string) {
 		return "Nothing in it keeps the lines of this service", "Look inside the container."
 	}
 	return "It answered something that pvechat does not understand", "Give the id to your admin."
+}
+
+// nodeTrouble is GuestTrouble where containers are entered through their nodes,
+// and that is as far as it got.
+func nodeTrouble(kind guest.Kind) (why, do string) {
+	switch kind {
+	case guest.DNS:
+		return "The name of its node could not be resolved", "An admin can set the node's address in clusters[].ssh.nodes."
+	case guest.NoRoute:
+		return "There is no route to its node", "Look at the node's network, and at pvechat's."
+	case guest.Refused:
+		return "Its node refuses SSH connections", "Start sshd on the node, or look at ssh.port in the configuration."
+	case guest.Timeout:
+		return "Its node did not answer over SSH in time", "Try again in a minute."
+	case guest.Auth:
+		return "Its node does not accept pvechat's SSH key", "An admin can add the key there, as docs/security.md shows."
+	case guest.HostKeyUnknown:
+		return "The SSH host key of its node is not known", "An admin can add it to the known hosts file."
+	case guest.HostKeyChanged:
+		return "The SSH host key of its node has changed, so nothing was sent there", "An admin has to find out why before anything else."
+	}
+	return "The SSH connection to its node broke off", "Try again; if it stays, look at sshd on the node."
 }

@@ -125,6 +125,9 @@ func (c *Client) run(ctx context.Context, t Target, cmd command) (output []byte,
 	defer free()
 
 	conn, err := c.connect(ctx, t)
+	if err != nil && c.cfg.ViaNode {
+		return nil, atNode(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"syscall"
 )
 
@@ -38,6 +39,20 @@ const (
 
 func (k Kind) Error() string { return string(k) }
 
+// nodePrefix begins the kinds of what went wrong on the way to the node, where
+// containers are entered through it.
+const nodePrefix = "node: "
+
+// AtNode is k of the container's node.
+func (k Kind) AtNode() Kind { return nodePrefix + k }
+
+// CutNode is k without its place; node reports whether that is the container's
+// node.
+func (k Kind) CutNode() (of Kind, node bool) {
+	rest, node := strings.CutPrefix(string(k), nodePrefix)
+	return Kind(rest), node
+}
+
 // Error is why a guest could not be looked into. It holds nothing that a file
 // in the container says.
 type Error struct {
@@ -45,8 +60,8 @@ type Error struct {
 	Addr string // host:port, where it is about one
 	Err  error
 
-	// HostKey is the key that was shown, as a line of an authorized_keys file,
-	// where that is what is unknown or has changed.
+	// HostKey is the key that the container showed, as a line of an
+	// authorized_keys file, where that is what is unknown or has changed.
 	HostKey string
 }
 
@@ -61,12 +76,22 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap makes errors.Is find the Kind and the cause.
+// Unwrap makes errors.Is find the Kind, wherever it was, and the cause.
 func (e *Error) Unwrap() []error {
+	kind, _ := e.Kind.CutNode()
 	if e.Err == nil {
-		return []error{e.Kind}
+		return []error{kind}
 	}
-	return []error{e.Kind, e.Err}
+	return []error{kind, e.Err}
+}
+
+// atNode says of what went wrong that it did at the node. Nobody can accept a
+// node's host key in the chat, so it is not told.
+func atNode(err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.Kind, e.HostKey = e.Kind.AtNode(), ""
+	}
+	return err
 }
 
 // reached orders kinds by how far a connection got.

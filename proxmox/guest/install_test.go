@@ -11,14 +11,16 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pvechat/pvechat/proxmox/guest/sshdtest"
 )
 
 // installed is a real sshd whose /run is elsewhere.
 func installed(t *testing.T) (*Client, Target, string) {
 	t.Helper()
 	root := t.TempDir()
-	s := startSSHD(t, fmt.Sprintf(`ForceCommand sed 's|/run/pvechat|%s/pvechat|g' | $SSH_ORIGINAL_COMMAND`, root))
-	return s.client(t), Target{Node: "pve1", VMID: 101, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, root
+	s := sshdtest.Start(t, fmt.Sprintf(`ForceCommand sed 's|/run/pvechat|%s/pvechat|g' | $SSH_ORIGINAL_COMMAND`, root))
+	return clientOf(t, s), Target{Node: "pve1", VMID: 101, Addrs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}}, root
 }
 
 func TestAScriptPrintsLineByLine(t *testing.T) {

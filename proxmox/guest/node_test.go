@@ -9,69 +9,30 @@ import (
 	"testing"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/pvechat/pvechat/proxmox/guest/sshdtest"
 )
 
-// node is a real sshd whose only key is held by the real pvechat-guest, over a
-// stand-in for pct.
+// node is one with a client that its key lets in.
 type node struct {
-	*sshd
+	sshdtest.Node
 	client *Client
 }
 
 func startNode(t *testing.T, scope string) node {
 	t.Helper()
-	n := node{sshd: startSSHD(t)}
-	script, err := os.ReadFile("../../deploy/pvechat-guest")
-	if err != nil {
-		t.Fatal(err)
-	}
-	changed := strings.NewReplacer(
-		"\nPATH=", "\nPATH="+n.dir+"/bin:",
-		"\npools=/etc/pve/user.cfg", "\npools="+n.dir+"/user.cfg",
-	).Replace(string(script))
-	put(t, n.dir+"/pvechat-guest", changed)
-	put(t, n.dir+"/user.cfg", "user:root@pam:1:0:::::\npool:prod:a comment:103,104:local:\npool:lab::105::\n")
-	put(t, n.dir+"/bin/logger", "#!/bin/sh\necho \"$*\" >>"+n.dir+"/syslog\n")
-	put(t, n.dir+"/bin/pct", `#!/bin/sh
-echo "$*" >>`+n.dir+`/calls
-case $1 in
-config)
-	case $2 in
-	101) echo 'hostname: web'; echo 'tags: pvechat;web' ;;
-	102) echo 'hostname: notpvechat'; echo 'tags: notpvechat;pvechat-no' ;;
-	103 | 106) echo 'hostname: db' ;;
-	104) echo 'hostname: off'; echo 'tags: pvechat' ;;
-	*) echo "Configuration file 'nodes/pve1/lxc/$2.conf' does not exist" >&2; exit 2 ;;
-	esac ;;
-status) if [ "$2" = 104 ]; then echo 'status: stopped'; else echo 'status: running'; fi ;;
-exec) [ "$3" = -- ] || exit 1; shift 3; exec "$@" ;;
-push) cp "$3" "`+n.dir+`/pushed"; echo "$2 $4 $5 $6" >"`+n.dir+`/pushed.to" ;;
-esac
-`)
-	for _, file := range []string{"/pvechat-guest", "/bin/logger", "/bin/pct"} {
-		if err := os.Chmod(n.dir+file, 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
-	public, err := os.ReadFile(n.dir + "/id.pub")
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, n.dir+"/authorized_keys", `restrict,command="`+n.dir+"/pvechat-guest "+scope+`" `+string(public))
-	n.client = n.sshd.client(t)
-	cfg := n.client.cfg
+	n := node{Node: sshdtest.StartNode(t, scope)}
+	n.Pool(t, "prod", "103,104")
+	n.Pool(t, "lab", "105")
+	n.Put(t, 101, sshdtest.Container{Config: "hostname: web\ntags: pvechat;web"})
+	n.Put(t, 102, sshdtest.Container{Config: "hostname: notpvechat\ntags: notpvechat;pvechat-no"})
+	n.Put(t, 103, sshdtest.Container{Config: "hostname: db"})
+	n.Put(t, 104, sshdtest.Container{Config: "hostname: off\ntags: pvechat", Stopped: true})
+	n.Put(t, 106, sshdtest.Container{Config: "hostname: db"})
+	cfg := clientOf(t, n.Server).cfg
 	cfg.ViaNode, cfg.NodeAddrs = true, map[string]string{"pve1": "127.0.0.1"}
 	n.client = New(cfg)
 	return n
-}
-
-func (n node) calls(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile(n.dir + "/calls")
-	if err != nil && !os.IsNotExist(err) {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 func TestTheNodeLetsOnlyIntoItsScope(t *testing.T) {
@@ -81,12 +42,12 @@ func TestTheNodeLetsOnlyIntoItsScope(t *testing.T) {
 		if kind == "" && err != nil || kind != "" && !errors.Is(err, kind) {
 			t.Errorf("container %d: got %v, want %q", vmid, err, kind)
 		}
-		if ran := strings.Contains(n.calls(t), "exec "+strconv.Itoa(vmid)+" "); ran != (kind == "") {
+		if ran := strings.Contains(n.Calls(t), "exec "+strconv.Itoa(vmid)+" "); ran != (kind == "") {
 			t.Errorf("container %d: entered: %v", vmid, ran)
 		}
 	}
-	if log, err := os.ReadFile(n.dir + "/syslog"); err != nil || !strings.Contains(string(log), "container 102 is not in scope") {
-		t.Errorf("the refusal is not in the log: %q, %v", log, err)
+	if log := n.Refused(t); !strings.Contains(log, "container 102 is not in scope") {
+		t.Errorf("the refusal is not in the log: %q", log)
 	}
 }
 
@@ -110,11 +71,11 @@ func TestAScanAndCredentialsThroughTheNode(t *testing.T) {
 
 func TestTheForcedCommandRefuses(t *testing.T) {
 	n := startNode(t, "tag:pvechat")
-	signer, err := readKey(n.dir + "/id")
+	signer, err := readKey(n.Dir + "/id")
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := ssh.Dial("tcp", n.addr.String(), &ssh.ClientConfig{
+	conn, err := ssh.Dial("tcp", n.Addr.String(), &ssh.ClientConfig{
 		User: n.client.cfg.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(signer)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), //nolint:gosec // loopback
 	})
 	if err != nil {
@@ -143,11 +104,11 @@ func TestTheForcedCommandRefuses(t *testing.T) {
 		"exec 101 --lock id", "exec 10100000000 id", "config 101 x", "destroy 101 --purge", "push 101 relative 0600", "push 101 /etc/../etc/passwd 0600",
 		"push 101 /etc/x 4755", "push 101 /etc/x 600", "push 101 /etc/x", "push 101 /etc/x 0600 --user",
 	} {
-		before := n.calls(t)
+		before := n.Calls(t)
 		if out, status := run(line, ""); status != 64 || strings.Contains(out, "uid=") {
 			t.Errorf("%q: status %d, %q", line, status, out)
 		}
-		for call := range strings.Lines(strings.TrimPrefix(n.calls(t), before)) {
+		for call := range strings.Lines(strings.TrimPrefix(n.Calls(t), before)) {
 			if !strings.HasPrefix(call, "config ") && !strings.HasPrefix(call, "status ") {
 				t.Errorf("%q: pct %s", line, call)
 			}
@@ -156,18 +117,20 @@ func TestTheForcedCommandRefuses(t *testing.T) {
 	if out, status := run("exec 101 echo a b", ""); status != 0 || out != "a b\n" {
 		t.Errorf("exec: status %d, %q", status, out)
 	}
+	root := t.TempDir()
+	n.Put(t, 101, sshdtest.Container{Config: "tags: pvechat", Root: root})
 	if _, status := run("push 101 /etc/pvechat/credentials/web 0600", "A=b\n"); status != 0 {
 		t.Errorf("push: status %d", status)
 	}
-	pushed, _ := os.ReadFile(n.dir + "/pushed")
-	to, _ := os.ReadFile(n.dir + "/pushed.to")
-	if string(pushed) != "A=b\n" || string(to) != "101 /etc/pvechat/credentials/web --perms 0600\n" {
-		t.Errorf("pushed %q to %q", pushed, to)
+	file := root + "/etc/pvechat/credentials/web"
+	pushed, _ := os.ReadFile(file)
+	if info, err := os.Stat(file); err != nil || string(pushed) != "A=b\n" || info.Mode().Perm() != 0o600 {
+		t.Errorf("pushed %q, %v, %v", pushed, info, err)
 	}
 	if _, status := run("push 102 /etc/x 0600", "A=b\n"); status != 77 {
 		t.Errorf("push out of scope: status %d", status)
 	}
-	if out, err := exec.CommandContext(t.Context(), need(t, "ssh"), "-i", n.dir+"/id", "-p", strconv.Itoa(int(n.addr.Port())), "-o", "StrictHostKeyChecking=no",
+	if out, err := exec.CommandContext(t.Context(), sshdtest.Need(t, "ssh"), "-i", n.Dir+"/id", "-p", strconv.Itoa(int(n.Addr.Port())), "-o", "StrictHostKeyChecking=no",
 		"-o", "UserKnownHostsFile=/dev/null", "-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes", "-N", "-R", "127.0.0.1:0:127.0.0.1:1",
 		n.client.cfg.User+"@127.0.0.1").CombinedOutput(); err == nil {
 		t.Errorf("a port could be forwarded: %s", out)

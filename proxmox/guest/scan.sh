@@ -97,7 +97,8 @@ sockets() {
 
 	inodes=$(printf '%s\n' "$listening" | sed 's/.* //' | tr '\n' '|')
 	last=
-	ls -l "$root"/proc/[0-9]*/fd 2>/dev/null |
+	# With one directory alone ls would not say which.
+	ls -l "$root"/proc/[0-9]*/fd /dev/null 2>/dev/null |
 		sed -n 's|^.*/proc/\([0-9]*\)/fd:$|p \1|p; s|^l.* -> socket:\[\([0-9]*\)\]$|s \1|p' |
 		grep -E "^p|^s (${inodes}none)\$" | grep -B 1 '^s' | grep -v '^-' | head -n 4000 | while read -r kind number; do
 		if [ "$kind" = p ]; then

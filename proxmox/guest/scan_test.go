@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pvechat/pvechat/proxmox/guest/sshdtest"
 )
 
 // told writes a scan as a table, for tests to compare.
@@ -40,58 +42,8 @@ func told(s Scan) string {
 	return b.String()
 }
 
-// machine is a root directory in which a scan sees what a test wrote down.
-type machine struct {
-	t    *testing.T
-	root string
-}
-
-func (m machine) tool(name, script string) {
-	m.t.Helper()
-	put(m.t, m.root+"/bin/"+name, "#!/bin/sh\n"+script)
-	if err := os.Chmod(m.root+"/bin/"+name, 0o755); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
-// process is one that holds the sockets with these inodes.
-func (m machine) process(pid, parent int, command, cgroup string, inodes ...int) {
-	m.t.Helper()
-	dir := fmt.Sprintf("%s/proc/%d", m.root, pid)
-	put(m.t, dir+"/comm", command+"\n")
-	put(m.t, dir+"/status", fmt.Sprintf("Name:\t%s\nPPid:\t%d\n", "x", parent))
-	put(m.t, dir+"/cgroup", "12:cpu:/\n0::"+cgroup+"\n")
-	if err := os.MkdirAll(dir+"/fd", 0o700); err != nil {
-		m.t.Fatal(err)
-	}
-	for i, inode := range inodes {
-		if err := os.Symlink(fmt.Sprintf("socket:[%d]", inode), fmt.Sprintf("%s/fd/%d", dir, i+3)); err != nil {
-			m.t.Fatal(err)
-		}
-	}
-	for i, target := range []string{"/dev/null", "/tmp/x\n" + m.root + "/proc/1/fd:", "socket:[77]"} {
-		_ = os.Symlink(target, fmt.Sprintf("%s/fd/%d", dir, 900+i))
-	}
-}
-
-func (m machine) dir(name string) {
-	m.t.Helper()
-	if err := os.MkdirAll(m.root+name, 0o700); err != nil {
-		m.t.Fatal(err)
-	}
-}
-
-// listening are lines of /proc/net/tcp: "00000000:0050 1234".
-func (m machine) listening(file string, sockets ...string) {
-	m.t.Helper()
-	text := "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-	for i, s := range sockets {
-		place, inode, _ := strings.Cut(s, " ")
-		text += fmt.Sprintf("   %d: %s 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 %s 1 0000 100 0 0 10 0\n", i, place, inode)
-	}
-	text += "   9: 0100007F:0050 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 4711 1 0000 100 0 0 10 0\n"
-	put(m.t, m.root+"/proc/net/"+file, text)
-}
+// machine is one that scripts run on without SSH.
+type machine struct{ sshdtest.Machine }
 
 const units = `cat <<'END'
 Type=notify
@@ -187,23 +139,23 @@ END
 `
 
 func systemdMachine(t *testing.T) machine {
-	m := machine{t, t.TempDir()}
-	m.dir("/run/systemd/system")
-	m.tool("systemctl", `[ "$1" = show ] || exit 1
+	m := machine{sshdtest.NewMachine(t)}
+	m.Folder("/run/systemd/system")
+	m.Tool("systemctl", `[ "$1" = show ] || exit 1
 `+units)
-	m.tool("docker", `case $1 in
+	m.Tool("docker", `case $1 in
 ps) printf 'aaa\nbbb\nccc\n' ;;
 inspect) printf 'box docker|aaa|/jellyfin|running|unless-stopped|jellyfin/jellyfin:10|8096 8096 \nbox docker|bbb|/db|exited|always|postgres:16|\nbox docker|ccc|/once|exited|no|alpine|\n' ;;
 esac`)
-	m.listening("tcp", "00000000:0050 11", "0100007F:18EB 12", "00000000:1FA0 13", "300AA8C0:0BB8 15", "00000000:1F90 99")
-	m.listening("tcp6", "00000000000000000000000000000000:01BB 14", "00000000000000000000000001000000:0019 16")
-	m.process(50, 1, "nginx", "/system.slice/nginx.service", 11, 14)
-	m.process(51, 50, "nginx", "/system.slice/nginx.service", 11, 14)
-	m.process(60, 1, "redis\x1b[2J\xff-server", "/system.slice/redis.slice/other.scope", 12)
-	m.process(70, 1, "docker-proxy", "/system.slice/docker.service", 13)
-	m.process(80, 1, "node", "/user.slice/user-0.slice/session-1.scope", 15)
-	m.process(90, 1, "master", "/system.slice/postfix.service", 16)
-	m.tool("curl", `for last; do :; done
+	m.Listening("tcp", "00000000:0050 11", "0100007F:18EB 12", "00000000:1FA0 13", "300AA8C0:0BB8 15", "00000000:1F90 99")
+	m.Listening("tcp6", "00000000000000000000000000000000:01BB 14", "00000000000000000000000001000000:0019 16")
+	m.Process(50, 1, "nginx", "/system.slice/nginx.service", 11, 14)
+	m.Process(51, 50, "nginx", "/system.slice/nginx.service", 11, 14)
+	m.Process(60, 1, "redis\x1b[2J\xff-server", "/system.slice/redis.slice/other.scope", 12)
+	m.Process(70, 1, "docker-proxy", "/system.slice/docker.service", 13)
+	m.Process(80, 1, "node", "/user.slice/user-0.slice/session-1.scope", 15)
+	m.Process(90, 1, "master", "/system.slice/postfix.service", 16)
+	m.Tool("curl", `for last; do :; done
 case $last in
 http://127.0.0.1:80/) printf 200 ;;
 http://127.0.0.1:443/) printf 400 ;;
@@ -212,7 +164,7 @@ http://\[::1\]:8096/) printf 401 ;;
 http://192.168.10.48:3000/) printf 404 ;;
 *) printf 000; exit 7 ;;
 esac`)
-	put(t, m.root+"/proc/net/if_inet6", "")
+	sshdtest.Put(t, m.Root+"/proc/net/if_inet6", "")
 	return m
 }
 
@@ -235,7 +187,7 @@ systemd/worker@$(reboot).service worker@$(reboot) failed
 func shells(t *testing.T, run func(t *testing.T, shell []string, path string)) {
 	for _, name := range []string{"dash", "bash", "busybox"} {
 		t.Run(name, func(t *testing.T) {
-			program := need(t, name)
+			program := sshdtest.Need(t, name)
 			if name != "busybox" {
 				run(t, []string{program}, "/usr/bin:/bin")
 				return
@@ -254,26 +206,26 @@ func shells(t *testing.T, run func(t *testing.T, shell []string, path string)) {
 // at runs a script in a machine, which sees no programs but its own and those
 // in path.
 func (m machine) at(shell []string, path, script string, arguments ...string) string {
-	m.t.Helper()
-	script = strings.Replace(script, "\troot=\n", "\troot="+m.root+"\n", 1)
+	m.T.Helper()
+	script = strings.Replace(script, "\troot=\n", "\troot="+m.Root+"\n", 1)
 	script = strings.Replace(script, "PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n", "", 1)
-	cmd := exec.CommandContext(m.t.Context(), shell[0], append(append(shell[1:], "-s", "--"), arguments...)...)
+	cmd := exec.CommandContext(m.T.Context(), shell[0], append(append(shell[1:], "-s", "--"), arguments...)...)
 	cmd.Args[0] = "sh"
-	cmd.Env = []string{"PATH=" + m.root + "/bin:" + path}
+	cmd.Env = []string{"PATH=" + m.Root + "/bin:" + path}
 	cmd.Stdin = strings.NewReader(script)
 	out, err := cmd.Output()
 	if err != nil {
-		m.t.Fatal(err)
+		m.T.Fatal(err)
 	}
 	return string(out)
 }
 
 func (m machine) scan(shell []string, path string, known ...string) Scan {
-	m.t.Helper()
+	m.T.Helper()
 	out := m.at(shell, path, scanScript, known...)
 	s, err := readScan([]byte(out))
 	if err != nil {
-		m.t.Fatalf("%v in\n%s", err, out)
+		m.T.Fatalf("%v in\n%s", err, out)
 	}
 	return s
 }
@@ -293,8 +245,8 @@ func TestTheScanRunsInEveryShell(t *testing.T) {
 
 func TestAScanUnderOpenRC(t *testing.T) {
 	shells(t, func(t *testing.T, shell []string, path string) {
-		m := machine{t, t.TempDir()}
-		m.tool("rc-status", `cat <<'END'
+		m := machine{sshdtest.NewMachine(t)}
+		m.Tool("rc-status", `cat <<'END'
 Runlevel: default
  sshd                                                              [  started  ]
  nginx                                                             [  started 00:10:00 (0) ]
@@ -310,16 +262,16 @@ Dynamic Runlevel: needed/wanted
 Dynamic Runlevel: manual
  redis                                                             [  started  ]
 END`)
-		m.dir("/run/openrc")
-		put(t, m.root+"/run/openrc/daemons/jellyfin/001", "exec=/usr/bin/dotnet\npidfile=/run/jellyfin.pid\n")
-		put(t, m.root+"/run/jellyfin.pid", "70\n")
-		m.dir("/run/openrc/daemons/redis")
-		put(t, m.root+"/run/supervise-redis.pid", "80\n")
-		m.listening("tcp", "00000000:0050 11", "00000000:1FA0 12", "0100007F:18EB 13", "00000000:0016 14")
-		m.process(60, 1, "nginx", "/", 11)
-		m.process(70, 1, "dotnet", "/", 12)
-		m.process(81, 80, "redis-server", "/", 13)
-		m.process(90, 1, "sshd", "/", 14)
+		m.Folder("/run/openrc")
+		sshdtest.Put(t, m.Root+"/run/openrc/daemons/jellyfin/001", "exec=/usr/bin/dotnet\npidfile=/run/jellyfin.pid\n")
+		sshdtest.Put(t, m.Root+"/run/jellyfin.pid", "70\n")
+		m.Folder("/run/openrc/daemons/redis")
+		sshdtest.Put(t, m.Root+"/run/supervise-redis.pid", "80\n")
+		m.Listening("tcp", "00000000:0050 11", "00000000:1FA0 12", "0100007F:18EB 13", "00000000:0016 14")
+		m.Process(60, 1, "nginx", "/", 11)
+		m.Process(70, 1, "dotnet", "/", 12)
+		m.Process(81, 80, "redis-server", "/", 13)
+		m.Process(90, 1, "sshd", "/", 14)
 		got := m.scan(shell, path)
 		got.Missing = nil // what speaks HTTP is another test's
 		want := `openrc [] 0
@@ -336,14 +288,26 @@ openrc/sshd sshd running system 0.0.0.0:22
 	})
 }
 
+// Of one directory alone ls says no name.
+func TestAScanOfOneProcess(t *testing.T) {
+	shells(t, func(t *testing.T, shell []string, path string) {
+		m := machine{sshdtest.NewMachine(t)}
+		m.Listening("tcp", "00000000:1F90 11")
+		m.Process(60, 1, "node", "/", 11)
+		if got := told(m.scan(shell, path)); !strings.Contains(got, "process/node node running 0.0.0.0:8080\n") {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
 func TestAScanSaysWhatItCouldNotFind(t *testing.T) {
 	shells(t, func(t *testing.T, shell []string, path string) {
-		m := machine{t, t.TempDir()}
-		m.tool("docker", "exit 1")
-		if shell[0] == need(t, "dash") || shell[0] == need(t, "bash") {
-			path = m.root + "/bin" // nothing else at all
+		m := machine{sshdtest.NewMachine(t)}
+		m.Tool("docker", "exit 1")
+		if shell[0] == sshdtest.Need(t, "dash") || shell[0] == sshdtest.Need(t, "bash") {
+			path = m.Root + "/bin" // nothing else at all
 			for _, tool := range []string{"ls", "sed", "grep", "cut", "head", "tr"} {
-				if err := os.Symlink(need(t, tool), m.root+"/bin/"+tool); err != nil {
+				if err := os.Symlink(sshdtest.Need(t, tool), m.Root+"/bin/"+tool); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -390,7 +354,7 @@ func TestAScanOfThisMachine(t *testing.T) {
 	tools := func(more ...string) (path string) {
 		path = t.TempDir()
 		for _, tool := range append(more, "ls", "sed", "grep", "cut", "head", "tr", "timeout", "cat") {
-			if err := os.Symlink(need(t, tool), filepath.Join(path, tool)); err != nil {
+			if err := os.Symlink(sshdtest.Need(t, tool), filepath.Join(path, tool)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -402,7 +366,7 @@ func TestAScanOfThisMachine(t *testing.T) {
 			bin := tools(client)
 			// Other tests of this machine listen too, and are none of ours.
 			var others []string
-			all := machine{t, ""}.scan([]string{need(t, "sh")}, mute)
+			all := machine{sshdtest.Machine{T: t}}.scan([]string{sshdtest.Need(t, "sh")}, mute)
 			for _, s := range all.Services {
 				for _, p := range s.Ports {
 					if port := strconv.Itoa(int(p.Port)); port != port4 && port != portTLS && port != portSilent {
@@ -410,7 +374,7 @@ func TestAScanOfThisMachine(t *testing.T) {
 					}
 				}
 			}
-			s := machine{t, ""}.scan([]string{need(t, "sh")}, bin, others...)
+			s := machine{sshdtest.Machine{T: t}}.scan([]string{sshdtest.Need(t, "sh")}, bin, others...)
 			got := map[string]string{}
 			for _, v := range s.Services {
 				for _, p := range v.Ports {
@@ -434,12 +398,12 @@ func TestAScanOfThisMachine(t *testing.T) {
 
 func TestLogsInEveryShell(t *testing.T) {
 	shells(t, func(t *testing.T, shell []string, path string) {
-		m := machine{t, t.TempDir()}
-		m.tool("journalctl", `echo "$*"; echo 'starting
+		m := machine{sshdtest.NewMachine(t)}
+		m.Tool("journalctl", `echo "$*"; echo 'starting
 password=hunter2 ok'; printf 'bell \007 \033[2J\n'`)
-		m.tool("docker", `echo "$*" >&2`)
-		put(t, m.root+"/var/log/nginx/error.log", strings.Repeat("x\n", 60)+"last\n")
-		put(t, m.root+"/var/log/messages", "Nov 1 host smbd[12]: hello\nNov 1 host nmbd[12]: no\n")
+		m.Tool("docker", `echo "$*" >&2`)
+		sshdtest.Put(t, m.Root+"/var/log/nginx/error.log", strings.Repeat("x\n", 60)+"last\n")
+		sshdtest.Put(t, m.Root+"/var/log/messages", "Nov 1 host smbd[12]: hello\nNov 1 host nmbd[12]: no\n")
 		for _, tc := range []struct {
 			kind, name string
 			want       []string

@@ -10,24 +10,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// need finds a program. A machine without it skips the test, unless the
-// variable PVECHAT_REQUIRE has its name.
-func need(t *testing.T, program string) string {
-	t.Helper()
-	for _, path := range []string{program, "/usr/sbin/" + program, "/sbin/" + program} {
-		if found, err := exec.LookPath(path); err == nil {
-			return found
-		}
-	}
-	message := program + " is not installed on this machine"
-	if strings.Contains(os.Getenv("PVECHAT_REQUIRE"), program) {
-		t.Fatal(message)
-	}
-	t.Skip(message)
-	return ""
-}
+	"github.com/pvechat/pvechat/proxmox/guest/sshdtest"
+)
 
 // asRoot returns a directory that stands for /, and the script for it.
 func asRoot(t *testing.T) (root, script string) {
@@ -36,22 +21,12 @@ func asRoot(t *testing.T) (root, script string) {
 	return root, strings.ReplaceAll(credentialsScript, "/etc/pvechat", root+"/etc/pvechat")
 }
 
-func put(t *testing.T, file, content string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // Debian has dash, Arch and Fedora have bash, Alpine has busybox with
 // everything that the script calls.
 func TestTheScriptRunsInEveryShell(t *testing.T) {
 	for _, shell := range []string{"dash", "bash", "busybox"} {
 		t.Run(shell, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), need(t, shell), "-s")
+			cmd := exec.CommandContext(t.Context(), sshdtest.Need(t, shell), "-s")
 			cmd.Args[0] = "sh"
 			if shell == "busybox" {
 				bin := t.TempDir()
@@ -64,9 +39,9 @@ func TestTheScriptRunsInEveryShell(t *testing.T) {
 			}
 			root, script := asRoot(t)
 			long := strings.Repeat("0123456789", 600)
-			put(t, root+"/etc/pvechat/credentials/web", "A=b\nLONG="+long)
-			put(t, root+"/etc/pvechat/credentials/$(reboot)\n", "A=b")
-			put(t, root+"/etc/pvechat/credentials/large", strings.Repeat("x", 64<<10+1))
+			sshdtest.Put(t, root+"/etc/pvechat/credentials/web", "A=b\nLONG="+long)
+			sshdtest.Put(t, root+"/etc/pvechat/credentials/$(reboot)\n", "A=b")
+			sshdtest.Put(t, root+"/etc/pvechat/credentials/large", strings.Repeat("x", 64<<10+1))
 			cmd.Stdin = strings.NewReader(script)
 			out, err := cmd.Output()
 			if err != nil {
@@ -92,7 +67,7 @@ func TestTheScriptTellsWhatItLacks(t *testing.T) {
 				if tool == lacks {
 					continue
 				}
-				if err := os.Symlink(need(t, tool), filepath.Join(bin, tool)); err != nil {
+				if err := os.Symlink(sshdtest.Need(t, tool), filepath.Join(bin, tool)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -121,7 +96,7 @@ func TestTheScriptTellsWhatItMayNotRead(t *testing.T) {
 	}
 	defer os.RemoveAll(root)
 	dir := root + "/etc/pvechat/credentials"
-	put(t, dir+"/web", "A=b")
+	sshdtest.Put(t, dir+"/web", "A=b")
 	script := strings.ReplaceAll(credentialsScript, "/etc/pvechat", root+"/etc/pvechat")
 
 	for _, tc := range []struct {
@@ -164,7 +139,7 @@ func TestTheScriptTellsWhatItMayNotRead(t *testing.T) {
 
 func TestHalfAScriptDoesNothing(t *testing.T) {
 	root, script := asRoot(t)
-	put(t, root+"/etc/pvechat/credentials/web", "A=b")
+	sshdtest.Put(t, root+"/etc/pvechat/credentials/web", "A=b")
 	end := strings.LastIndex(script, `main "$@"`)
 	for n := 0; n < end; n += 37 {
 		cmd := exec.CommandContext(t.Context(), "/bin/sh", "-s")
@@ -191,7 +166,7 @@ func TestTheScriptOnlyReads(t *testing.T) {
 	}
 
 	root, script := asRoot(t)
-	put(t, root+"/etc/pvechat/credentials/web", "A=b")
+	sshdtest.Put(t, root+"/etc/pvechat/credentials/web", "A=b")
 	before := listing(t, root)
 	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-s")
 	cmd.Dir = root

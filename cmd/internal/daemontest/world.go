@@ -63,6 +63,10 @@ type World struct {
 	// Guests are behind the containers' addresses; nil: the bot has no SSH.
 	Guests *guesttest.Server
 
+	// SSH is how the bot enters containers, as it stands in a configuration;
+	// "": as Guests want it.
+	SSH string
+
 	// HTTP makes both platforms call the bot, instead of being called.
 	HTTP bool
 
@@ -201,7 +205,9 @@ func (w *World) Config() string {
 		fmt.Fprintf(&b, "discord: {%s, bot_token: test-token, application_id: \"3000000000000000003\", guild_ids: [\"4000000000000000004\"], api_url: %q}\n", discordMode, w.Discord.URL())
 	}
 	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, fingerprints: [%q]", w.PVE.URL(), Token, w.PVE.Fingerprint())
-	if w.Guests != nil {
+	if w.SSH != "" {
+		fmt.Fprintf(&b, ", ssh: %s", w.SSH)
+	} else if w.Guests != nil {
 		key, hosts := w.keys()
 		fmt.Fprintf(&b, ", ssh: {key_file: %q, known_hosts_file: %q}", key, hosts)
 	}

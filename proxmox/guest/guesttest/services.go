@@ -62,7 +62,7 @@ func scan(g Guest, known []string) string {
 		for _, place := range s.Listen {
 			at := netip.MustParseAddrPort(place)
 			inode++
-			fmt.Fprintf(&out, "listen %s:%04X %d\n", kernelHex(at.Addr()), at.Port(), inode)
+			fmt.Fprintf(&out, "listen %s:%04X %d\n", KernelHex(at.Addr()), at.Port(), inode)
 			fmt.Fprintf(&owners, "owner %d %d\n", inode, pid)
 			port := fmt.Sprint(at.Port())
 			if s.Web != "" && !at.Addr().IsLoopback() && !slices.Contains(known, port) {
@@ -75,8 +75,8 @@ func scan(g Guest, known []string) string {
 	return out.String() + owners.String() + webs.String() + "end\n"
 }
 
-// kernelHex is an address as /proc/net/tcp prints it.
-func kernelHex(addr netip.Addr) string {
+// KernelHex is an address as /proc/net/tcp prints it.
+func KernelHex(addr netip.Addr) string {
 	raw := addr.AsSlice()
 	for i := 0; i < len(raw); i += 4 {
 		slices.Reverse(raw[i : i+4])
