@@ -151,3 +151,46 @@ func (c *Client) Certificates(ctx context.Context) map[string]time.Time {
 	}
 	return until
 }
+
+// Certificate is what a node shows to whoever connects.
+type Certificate struct {
+	Fingerprint string // SHA-256, AA:BB:…, as `pvenode cert info` shows it
+	Names       []string
+	Until       time.Time
+	Trusted     bool // an authority that this machine trusts has signed it for that address
+}
+
+// SeeCertificate looks at the certificate of an https origin without believing
+// it, and sends nothing there. The error is a *[TransportError].
+func SeeCertificate(ctx context.Context, origin string) (Certificate, error) {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme != "https" || u.Hostname() == "" {
+		return Certificate{}, fmt.Errorf("proxmox: %q is no address such as https://pve1:8006", origin)
+	}
+	host := u.Host
+	if u.Port() == "" {
+		host = net.JoinHostPort(u.Hostname(), "443")
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout+handshakeTimeout)
+	defer cancel()
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: dialTimeout}, Config: &tls.Config{
+		MinVersion: tls.VersionTLS12, InsecureSkipVerify: true, // #nosec G402 -- a person judges what is seen
+	}}
+	conn, err := d.DialContext(ctx, "tcp", host)
+	if err != nil {
+		_, dialed := errors.AsType[*net.OpError](err)
+		return Certificate{}, &TransportError{Method: http.MethodGet, Endpoint: "/", URL: origin, Err: err, handshake: !dialed}
+	}
+	defer conn.Close()
+	certs := conn.(*tls.Conn).ConnectionState().PeerCertificates // a server shows one, or there is no handshake
+	leaf, between := certs[0], x509.NewCertPool()
+	for _, c := range certs[1:] {
+		between.AddCert(c)
+	}
+	_, err = leaf.Verify(x509.VerifyOptions{DNSName: u.Hostname(), Intermediates: between})
+	names := slices.Clone(leaf.DNSNames)
+	for _, ip := range leaf.IPAddresses {
+		names = append(names, ip.String())
+	}
+	return Certificate{fingerprint(sha256.Sum256(leaf.Raw)).String(), names, leaf.NotAfter, err == nil}, nil
+}

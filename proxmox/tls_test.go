@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -201,5 +202,34 @@ func TestTransportsKeepProxmoxsLimits(t *testing.T) {
 	}
 	if !writes.DisableKeepAlives {
 		t.Error("changes share connections")
+	}
+}
+
+func TestACertificateIsSeenWithoutBeingBelieved(t *testing.T) {
+	s, requests := secure(t)
+	got, err := SeeCertificate(t.Context(), s.URL)
+	if err != nil || got.Fingerprint != pinOf(s) || got.Trusted || !got.Until.Equal(s.Certificate().NotAfter) || !slices.Contains(got.Names, "127.0.0.1") {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if n := len(requests()); n > 0 {
+		t.Errorf("%d requests were sent", n)
+	}
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	for origin, want := range map[string]Failure{
+		strings.Replace(plain.URL, "http:", "https:", 1): FailureTLS,
+		strings.Replace(gone.URL, "http:", "https:", 1):  FailureRefused,
+	} {
+		_, err := SeeCertificate(t.Context(), origin)
+		if lost, ok := errors.AsType[*TransportError](err); !ok || lost.Failure() != want {
+			t.Errorf("%s: %v, want %s", origin, err, want)
+		}
+	}
+	for _, wrong := range []string{"", "pve1:8006", "http://pve1:8006", "https://"} {
+		if _, err := SeeCertificate(t.Context(), wrong); err == nil {
+			t.Errorf("%q is taken", wrong)
+		}
 	}
 }

@@ -63,7 +63,7 @@ type Health struct {
 
 // Rights are what a platform lets the bot do, as it says when it is asked.
 type Rights struct {
-	Refused  bool     // the token is not accepted
+	Refused  string   // the setting whose token is not accepted, such as "bot_token"; "" for none
 	Complete bool     // nothing is missing of what pvechat can use
 	Missing  []string // scopes that the app lacks
 	Without  string   // what does not work without them

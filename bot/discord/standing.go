@@ -91,7 +91,9 @@ func (a *Adapter) member(ctx context.Context, id string) (chat.Standing, error) 
 func (a *Adapter) Rights(ctx context.Context, channel string) (chat.Rights, error) {
 	var r chat.Rights
 	if err := a.call(ctx, request{http.MethodGet, "users/@me", "/users/@me", "users/@me"}, nil, nil); err != nil {
-		r.Refused = status(err) == http.StatusUnauthorized
+		if status(err) == http.StatusUnauthorized {
+			r.Refused = "bot_token"
+		}
 		return r, err
 	}
 	if channel == "" {

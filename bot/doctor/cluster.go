@@ -305,6 +305,30 @@ var needs = []need{
 	{"/", []string{"Sys.Audit"}, []access.Permission{access.View}, Warning, "nodes are seen without their load, and neither their tasks nor the quorum"},
 }
 
+// Privileges are those that a token needs, on /, for what somebody is allowed
+// to do; allowed as in [Cluster].
+func Privileges(allowed func(access.Permission) bool) []string {
+	var list []string
+	for _, n := range needs {
+		if allowed == nil || slices.ContainsFunc(n.uses, allowed) {
+			list = append(list, n.privileges...)
+		}
+	}
+	return list
+}
+
+// Grant is what makes a user, a role of these privileges and a token on
+// Proxmox: commands to be run on a node as root.
+func Grant(tokenID string, privileges []string) string {
+	user, token, _ := strings.Cut(tokenID, "!")
+	return fmt.Sprintf(`pveum role add pvechat --privs "%s"
+pveum user add %s
+pveum acl modify / --users %s --roles pvechat
+pveum user token add %s %s --privsep 1
+pveum acl modify / --tokens '%s' --roles pvechat
+`, strings.Join(privileges, " "), user, user, user, token, tokenID)
+}
+
 // privileges names what the token lacks.
 func (c Cluster) privileges(ctx context.Context) []Check {
 	name := "privileges/" + c.Name

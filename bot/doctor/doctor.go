@@ -316,8 +316,8 @@ func (p Platform) ask(ctx context.Context) []Check {
 	rights, err := p.Chat.Rights(ctx, p.Ops)
 	if err != nil {
 		c := Check{Name: name, Title: p.title() + " does not answer", State: Bad, Detail: err.Error(), Fix: "Look at the network between pvechat and " + p.title() + "."}
-		if rights.Refused {
-			c.Title, c.Fix = p.title()+" refuses the token", "Copy the bot's token anew into "+p.Token+", then restart pvechat."
+		if rights.Refused != "" {
+			c.Title, c.Fix = p.title()+" refuses the token", "Copy it anew into "+name+"."+rights.Refused+", then restart pvechat."
 		}
 		if connected >= 0 {
 			list[connected] = c

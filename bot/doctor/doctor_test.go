@@ -153,7 +153,7 @@ func TestAPlatformThatIsNotConnected(t *testing.T) {
 		says   string
 	}{
 		"not connected":     {chat.Health{Detail: "nothing heard from Slack for 45s"}, platform{err: errors.New("must not be asked")}, doctor.Bad, "nothing heard"},
-		"token refused":     {chat.Health{OK: true, Detail: "2 of 2 connections"}, platform{rights: chat.Rights{Refused: true}, err: errors.New("invalid_auth")}, doctor.Bad, "invalid_auth"},
+		"token refused":     {chat.Health{OK: true, Detail: "2 of 2 connections"}, platform{rights: chat.Rights{Refused: "app_token"}, err: errors.New("invalid_auth")}, doctor.Bad, "invalid_auth"},
 		"a scope is gone":   {chat.Health{OK: true, Detail: "2 of 2 connections"}, platform{rights: chat.Rights{Missing: []string{"im:write"}, Without: "no direct messages"}}, doctor.Bad, "no direct messages"},
 		"all of it is good": {chat.Health{OK: true, Detail: "2 of 2 connections"}, platform{rights: chat.Rights{Complete: true}}, doctor.Good, "2 of 2 connections · scopes complete"},
 	} {

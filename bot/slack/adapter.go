@@ -344,16 +344,27 @@ var scopes = map[string]string{
 	"usergroups:read": "roles by user group are given to nobody", "users:read": "ids in the access rules are not checked",
 }
 
-// Rights asks whether the bot token is accepted and what scopes it has, and
-// whether the bot is in a channel, which Slack says only to an app that may
+// Rights asks whether the bot token is accepted and what scopes it has, where
+// there is no connection whether the app token may open one, and whether the bot is in a channel, which Slack says only to an app that may
 // read it (channels:read, groups:read).
 func (a *Adapter) Rights(ctx context.Context, channel string) (chat.Rights, error) {
 	var r chat.Rights
 	res, err := a.api.AuthTestContext(ctx)
 	if err != nil {
 		err = apiError("auth.test", err)
-		r.Refused = tokenRefused(err) != ""
+		if tokenRefused(err) != "" {
+			r.Refused = "bot_token"
+		}
 		return r, err
+	}
+	if a.config.AppToken != "" && !a.Health().OK {
+		_, _, err := a.api.StartSocketModeContext(ctx)
+		if err = apiError("apps.connections.open", err); err != nil {
+			if tokenRefused(err) != "" {
+				r.Refused = "app_token"
+			}
+			return r, err
+		}
 	}
 	header := res.Header.Get("X-OAuth-Scopes")
 	r.Missing = a.missing(header)

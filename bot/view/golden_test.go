@@ -356,6 +356,7 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"doctor":          view.Doctor{Report: examined(), Version: "0.4.0", Now: now}.Message(),
 		"doctor-checking": view.Doctor{Report: doctor.Report{Checks: examined().Checks[:1], At: now}, Checking: true, Now: now}.Message(),
 		"doctor-good":     view.Doctor{Report: doctor.Report{Checks: examined().Checks[3:], At: now, Took: 400 * time.Millisecond}, Now: now}.Message(),
+		"greeting":        view.Greeting(),
 		"help":            view.Help([]chat.Command{{Name: "show", Summary: "one container", Options: []chat.Option{{Name: "name", Required: true}}}}, access.Operator, rules, ana, space.Home > 0),
 		"alert-down":      told(view.Down(jelly, game)).Message(),
 		"alert-up":        over(view.Down(jelly, nil)).Message(),

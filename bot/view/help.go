@@ -20,6 +20,16 @@ func Usage(c chat.Command) string {
 	return strings.Join(parts, " ")
 }
 
+// Greeting is what a channel is told when pvechat is set up to tell it of
+// trouble.
+func Greeting() chat.Message {
+	return chat.Message{
+		Summary: "pvechat will tell this channel of trouble.",
+		Blocks: []chat.Block{chat.Para{Text: chat.Texts(chat.B("pvechat will tell this channel of trouble"),
+			": containers and nodes that go down, actions that fail. ", chat.C("/pve help"), " says what it can do.")}},
+	}
+}
+
 // Help lists what exists and what the person may do.
 func Help(cmds []chat.Command, role access.Role, where []access.Selector, p chat.Person, home bool) chat.Message {
 	var t chat.Text

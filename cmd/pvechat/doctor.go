@@ -70,15 +70,17 @@ var marks = map[doctor.State]string{doctor.Bad: "wrong  ", doctor.Warning: "warn
 
 func printReport(w io.Writer, r doctor.Report) error {
 	for _, c := range r.Checks {
-		if _, err := fmt.Fprintf(w, "%s  %s: %s\n", marks[c.State], c.Title, oneLine(c.Detail)); err != nil {
-			return err
-		}
-		if fix := remedy(c); fix != "" {
-			fmt.Fprintf(w, "         → %s\n", fix)
-		}
+		printCheck(w, c)
 	}
 	_, err := fmt.Fprintf(w, "%d wrong, %d to mind, %d good\n", r.Count(doctor.Bad), r.Count(doctor.Warning), r.Count(doctor.Good))
 	return err
+}
+
+func printCheck(w io.Writer, c doctor.Check) {
+	fmt.Fprintf(w, "%s  %s: %s\n", marks[c.State], c.Title, oneLine(c.Detail))
+	if fix := remedy(c); fix != "" {
+		fmt.Fprintf(w, "         → %s\n", fix)
+	}
 }
 
 func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }

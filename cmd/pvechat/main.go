@@ -26,6 +26,7 @@ const (
 type CLI struct {
 	Config string `help:"Configuration file." default:"config.yaml" short:"c" placeholder:"FILE"`
 
+	Init     InitCmd     `cmd:"" help:"Make a configuration: ask, check, write."`
 	Run      RunCmd      `cmd:"" help:"Serve until stopped."`
 	Migrate  MigrateCmd  `cmd:"" help:"Bring the database's tables up to date, or look at them."`
 	Doctor   DoctorCmd   `cmd:"" help:"Look at everything that pvechat stands on, and say what to do."`
@@ -41,6 +42,7 @@ type CLI struct {
 type App struct {
 	cli    *CLI
 	env    func(string) (string, bool)
+	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
 }
@@ -49,13 +51,13 @@ func (a *App) config() (daemon.Config, error) { return daemon.Load(a.cli.Config,
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
 
 // run is main without the process around it.
-func run(ctx context.Context, args []string, env func(string) (string, bool), stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, env func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) int {
 	var cli CLI
 	exited := -1
 	parser, err := kong.New(&cli, kong.Name("pvechat"), kong.Description("Proxmox VE containers from Slack and Discord."),
@@ -72,14 +74,15 @@ func run(ctx context.Context, args []string, env func(string) (string, bool), st
 		fmt.Fprintf(stderr, "pvechat: %v\nSee pvechat --help.\n", err)
 		return exitUsage
 	}
-	app := &App{cli: &cli, env: env, stdout: stdout, stderr: stderr}
+	app := &App{cli: &cli, env: env, stdin: stdin, stdout: stdout, stderr: stderr}
 	k.BindTo(ctx, (*context.Context)(nil))
 	err = k.Run(app)
 	var wrong *yamlfile.Error
+	var use wrongUse
 	switch {
 	case err == nil:
 		return 0
-	case errors.As(err, &wrong):
+	case errors.As(err, &wrong), errors.As(err, &use):
 		fmt.Fprintln(stderr, "pvechat:", err)
 		return exitUsage
 	}

@@ -13,7 +13,7 @@ import (
 func pvechat(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	code = run(t.Context(), args, func(string) (string, bool) { return "", false }, &out, &errs)
+	code = run(t.Context(), args, func(string) (string, bool) { return "", false }, strings.NewReader(""), &out, &errs)
 	return code, out.String(), errs.String()
 }
 

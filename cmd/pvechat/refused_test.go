@@ -111,7 +111,7 @@ func TestAClusterThatRefusesIsToldAndTriedAgain(t *testing.T) {
 			defer stop()
 			ended := make(chan int, 1)
 			go func() {
-				ended <- run(ctx, []string{"run", "-c", file}, func(string) (string, bool) { return "", false }, said, said)
+				ended <- run(ctx, []string{"run", "-c", file}, func(string) (string, bool) { return "", false }, strings.NewReader(""), said, said)
 			}()
 			refused := func() int { return strings.Count(said.String(), "a refresh did not work") }
 			for refused() < 2 {

@@ -279,10 +279,15 @@ func (c *checker) secrets(cfg *Config) {
 	}
 	for i := range cfg.Clusters {
 		cl := &cfg.Clusters[i]
-		name := strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(cl.Name))
-		c.secret(&cl.TokenSecret, cl.TokenSecretFile, "PVECHAT_CLUSTERS_"+name+"_TOKEN_SECRET", "clusters", i, "token_secret")
+		c.secret(&cl.TokenSecret, cl.TokenSecretFile, TokenVariable(cl.Name), "clusters", i, "token_secret")
 	}
 	c.secret(&cfg.Database.URL, cfg.Database.URLFile, "PVECHAT_DATABASE_URL", "database", "url")
+}
+
+// TokenVariable is the environment variable that may hold the token secret of a
+// cluster.
+func TokenVariable(cluster string) string {
+	return "PVECHAT_CLUSTERS_" + strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(cluster)) + "_TOKEN_SECRET"
 }
 
 func (c *checker) secret(into *Secret, file, variable string, path ...any) {
@@ -507,6 +512,9 @@ func btoi(b bool) int {
 // fingerprint is 32 pairs of hexadecimal digits, with colons or without.
 var fingerprint = regexp.MustCompile(`^([0-9A-Fa-f]{2}:?){31}[0-9A-Fa-f]{2}$`)
 
+// IsClusterName reports whether a cluster can have that name.
+func IsClusterName(s string) bool { return clusterName.MatchString(s) }
+
 var clusterName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
 
 func (c *checker) checkClusters(cfg *Config) {
@@ -518,7 +526,7 @@ func (c *checker) checkClusters(cfg *Config) {
 		cl := &cfg.Clusters[i]
 		at := func(key string) string { return fmt.Sprintf("clusters[%d].%s", i, key) }
 		switch {
-		case !clusterName.MatchString(cl.Name):
+		case !IsClusterName(cl.Name):
 			c.Wrong(at("name")+": a name of letters, digits, '.', '-' and '_' is needed; it never changes", "clusters", i, "name")
 		case names[cl.Name]:
 			c.Wrong(at("name")+": there are two clusters "+cl.Name, "clusters", i, "name")

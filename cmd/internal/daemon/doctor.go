@@ -78,6 +78,8 @@ func (d *Daemon) examined(db *storage.DB, dbErr error, keys *seal.Keyset, keysEr
 // What New makes can be asked.
 var _, _ doctor.Chat = (*slack.Adapter)(nil), (*discord.Adapter)(nil)
 
+var _, _ directory = (*slack.Adapter)(nil), (*discord.Adapter)(nil)
+
 // doctor is that of a running bot, which remembers more and has to ask less.
 func (d *Daemon) doctor(db *storage.DB, keys *seal.Keyset, inv *inventory.Inventory, alarm *alerts.Alerts, heard func(chat.PlatformName) time.Time) *doctor.Doctor {
 	cfg := d.examined(db, nil, keys, nil)

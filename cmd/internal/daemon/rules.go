@@ -271,12 +271,15 @@ func (b *rulebook) administered(rules *access.Rules, odd map[string]chat.Standin
 	return false
 }
 
+// directory is a platform that can be asked whom ids stand for.
+type directory interface {
+	Standing(ctx context.Context, users, groups []string) (map[string]chat.Standing, error)
+}
+
 // lookUp asks a platform whom the rules name, and logs what is odd about them.
 // A platform that does not answer is no reason to keep old rules.
 func (b *rulebook) lookUp(ctx context.Context, p chat.Platform, rules *access.Rules) map[string]chat.Standing {
-	look, ok := p.(interface {
-		Standing(ctx context.Context, users, groups []string) (map[string]chat.Standing, error)
-	})
+	look, ok := p.(directory)
 	if !ok {
 		return nil
 	}

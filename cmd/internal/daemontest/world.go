@@ -150,6 +150,9 @@ func (w *World) AddThread(name, parent string) {
 	w.Discord.AddThread(id, name, w.channels[parent].ids[Discord])
 }
 
+// Channel is a channel's id on a platform.
+func (w *World) Channel(on Platform, name string) string { return w.channels[name].ids[on] }
+
 // members puts everybody on Slack into a channel; on Discord they see them all.
 func (w *World) members(name string) {
 	ch := w.channels[name]
