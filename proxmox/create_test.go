@@ -16,7 +16,7 @@ import (
 func homelab(t *testing.T) (*Client, *proxmoxtest.Server) {
 	t.Helper()
 	s := proxmoxtest.New(proxmoxtest.Options{Plain: true})
-	proxmoxtest.Populate(s)
+	proxmoxtest.Populate(s, proxmoxtest.HomelabSize)
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,7 @@ func (memory) ClaimTick(context.Context, string, time.Duration) (bool, error) { 
 func scene(t *testing.T) (*catalog.Catalog, *proxmoxtest.Server, *inventory.Inventory) {
 	t.Helper()
 	s := proxmoxtest.New(proxmoxtest.Options{Plain: true})
-	proxmoxtest.Populate(s)
+	proxmoxtest.Populate(s, proxmoxtest.HomelabSize)
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}

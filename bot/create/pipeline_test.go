@@ -83,7 +83,7 @@ func newLab(t *testing.T, db *storage.DB, scale float64) *lab {
 	l := &lab{t: t, db: db, lib: lib, guests: &guesttest.Server{Errorf: t.Errorf}}
 	l.pve = proxmoxtest.New(proxmoxtest.Options{Scale: scale, Plain: true, Listener: net, Lease: l.lease})
 	l.pve.Token(token, "secret-secret", map[string][]string{"/": proxmoxtest.Administrator()})
-	proxmoxtest.Populate(l.pve)
+	proxmoxtest.Populate(l.pve, proxmoxtest.HomelabSize)
 	if err := l.pve.Start(); err != nil {
 		t.Fatal(err)
 	}

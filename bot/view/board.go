@@ -179,6 +179,9 @@ func (b Board) Message() chat.Message {
 	}
 	if p.more {
 		rest := fmt.Sprintf("See %d–%d", p.last+1, min(p.last+b.Space.Panel, p.match))
+		if b.Space.Panel > b.Space.Board && p.match > b.Space.Panel {
+			rest = fmt.Sprintf("See all %d", p.match) // the own view begins with the first, and pages
+		}
 		c.Buttons = append(c.Buttons, chat.Button{ID: "board:more", Label: rest})
 	}
 	c.Buttons = append(c.Buttons, chat.Button{ID: "board:refresh", Label: "Refresh now"})
@@ -618,7 +621,7 @@ func (b Board) jump(p page) []chat.Block {
 			rows = append(rows, c)
 		}
 	} else {
-		j.Placeholder = "Jump on this page; others: /pve show NAME"
+		j.Placeholder = "Jump, or type /pve show NAME"
 	}
 	rows = slices.Clone(rows)
 	slices.SortFunc(rows, byName)
@@ -655,6 +658,9 @@ func (b Board) span(p page) string {
 // sharedFooter stays true without an edit.
 func (b Board) sharedFooter(p page) chat.Text {
 	t := chat.Texts(b.span(p), "Changed ", chat.At(b.Changed, chat.Age), " · checked every "+Duration(b.Every))
+	if c := b.Fleet.Clusters; len(c) == 1 && c[0].Stale() && !c[0].At.IsZero() {
+		t = chat.Texts(b.span(p), "Last seen ", chat.At(c[0].At, chat.Age), " · asked every "+Duration(b.Every)+" · actions are tried, and may be refused")
+	}
 	if !b.Confirmed.IsZero() {
 		t = append(t, chat.Texts(" · confirmed ", chat.At(b.Confirmed, chat.Clock))...)
 	}

@@ -243,3 +243,29 @@ func TestAnHonestPageLosesNoRow(t *testing.T) {
 		}
 	}
 }
+
+// What a button promises is what it opens: an own view begins with the first
+// page, which on Slack is longer than the board.
+func TestTheBoardSaysWhatItsOwnViewBeginsWith(t *testing.T) {
+	for _, c := range []struct {
+		n           int
+		slack, disc string // empty: everything is on the board
+	}{{8, "", ""}, {12, "", "See 9–12"}, {24, "See 13–24", "See 9–16"}, {30, "See 13–30", "See 9–16"}, {31, "See all 31", "See 9–16"}, {300, "See all 300", "See 9–16"}} {
+		snap := homelab(t, randomFleet(rand.New(rand.NewPCG(6, 3)), c.n), false).Snapshot()
+		for want, space := range map[*string]chat.Space{&c.slack: onS, &c.disc: onD} {
+			got := ""
+			for _, block := range (view.Board{Fleet: snap, Space: space, Every: time.Second, Now: now}).Message().Blocks {
+				if controls, ok := block.(chat.Controls); ok {
+					for _, b := range controls.Buttons {
+						if b.ID == "board:more" {
+							got = b.Label
+						}
+					}
+				}
+			}
+			if got != *want {
+				t.Errorf("%d containers, %d on a board: %q, want %q", c.n, space.Board, got, *want)
+			}
+		}
+	}
+}

@@ -12,9 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	shot "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
 )
 
 var screenshots = flag.String("screenshots", "", "directory for pictures of the page, taken on the walk at the size of a desktop and of a phone")
@@ -25,17 +30,21 @@ type size struct {
 	width, height int
 }
 
-var (
-	desktop = size{"desktop", 1280, 900}
-	phone   = size{"phone", 390, 844}
-)
+var desktop, phone = size{"desktop", 1280, 900}, size{"phone", 390, 844}
+
+// sizes are those of the screens to walk on. Pictures are taken of such as are
+// high enough to show a whole board.
+func sizes() []size {
+	if *screenshots == "" {
+		return []size{desktop}
+	}
+	high, narrow := desktop, phone
+	high.height, narrow.height = 1330, 1360
+	return []size{high, narrow}
+}
 
 func TestWalkInABrowser(t *testing.T) {
-	sizes := []size{desktop}
-	if *screenshots != "" {
-		sizes = append(sizes, phone)
-	}
-	for _, s := range sizes {
+	for _, s := range sizes() {
 		t.Run("slack "+s.name, func(t *testing.T) {
 			d := newDemo(t, "slack")
 			walkSlack(&walk{demo: d, t: t, hands: newBrowser(t, d, "slack", s)})
@@ -43,6 +52,44 @@ func TestWalkInABrowser(t *testing.T) {
 		t.Run("discord "+s.name, func(t *testing.T) {
 			d := newDemo(t, "discord")
 			walkDiscord(&walk{demo: d, t: t, hands: newBrowser(t, d, "discord", s)})
+		})
+	}
+}
+
+// A cluster without containers gets three hundred.
+func TestBoardsGrowInABrowser(t *testing.T) {
+	for _, s := range sizes() {
+		t.Run(s.name, func(t *testing.T) {
+			d := newDemoOf(t, 0, "slack", "discord")
+			onSlack, onDiscord := newBrowser(t, d, "slack", s), newBrowser(t, d, "discord", s)
+			for _, b := range []*browser{onSlack, onDiscord} {
+				b.say("dashboard")
+				b.sees("No containers yet")
+				b.picture("empty")
+			}
+			for i := range 300 {
+				c := proxmoxtest.Ordinary(i)
+				d.w.enter(c)
+				d.w.pve.AddContainer(c)
+			}
+			at := d.await("ana", "both boards to be full", func(s state) bool {
+				return strings.Contains(plain(s.Slack.Channels[0].Messages[0].Blocks), "*300* total") &&
+					strings.Contains(plain(s.Discord.Channels[0].Messages[0].Components), "**300** total")
+			})
+			board, list := at.Slack.Channels[0].Messages[0], slackControls
+			for _, b := range []*browser{onSlack, onDiscord} {
+				b.sees("300 total")
+				b.sees("checked every")
+				if b == onDiscord {
+					board.TS, board.Blocks, list = at.Discord.Channels[0].Messages[0].ID, at.Discord.Channels[0].Messages[0].Components, discordControls
+				}
+				b.picture("300", board.TS)
+				more := find(t, list(board.Blocks), "", "See ")
+				more.message = board.TS
+				b.press(more)
+				b.sees("Showing: All")
+				b.picture("300-page")
+			}
 		})
 	}
 }
@@ -104,11 +151,15 @@ func newBrowser(t *testing.T, d *demo, platform string, s size) *browser {
 		t.Fatal(err)
 	}
 	options := []chromedp.EmulateViewportOption{}
-	if s == phone {
-		options = append(options, chromedp.EmulateMobile, chromedp.EmulateScale(2), chromedp.EmulateTouch)
+	steps := []chromedp.Action[chromedp.Void]{look(platform)}
+	if s.name == phone.name {
+		options = append(options, chromedp.EmulateMobile, chromedp.EmulateScale(1.5), chromedp.EmulateTouch)
 	}
-	b.do("open the page", chromedp.EmulateViewport(int64(s.width), int64(s.height), options...), chromedp.Navigate(d.url),
-		chromedp.WaitVisible(b.css("")))
+	steps = append(steps, chromedp.EmulateViewport(int64(s.width), int64(s.height), options...), chromedp.Navigate(d.url))
+	if s.name == phone.name {
+		steps = append(steps, chromedp.Click(chromedp.CSS(fmt.Sprintf("[data-pane=%s]", platform))))
+	}
+	b.do("open the page", append(steps, chromedp.WaitVisible(b.css("")))...)
 	t.Cleanup(func() {
 		b.broken.mu.Lock()
 		defer b.broken.mu.Unlock()
@@ -117,6 +168,20 @@ func newBrowser(t *testing.T, d *demo, platform string, s size) *browser {
 		}
 	})
 	return b
+}
+
+// look is what most people have chosen: Slack is light, Discord dark.
+func look(platform string) chromedp.Action[chromedp.Void] {
+	scheme := "light"
+	if platform == "discord" {
+		scheme = "dark"
+	}
+	return func(ctx context.Context, t *chromedp.Target) (chromedp.Void, error) {
+		_, err := cdp.Call(ctx, t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
+		})
+		return chromedp.Void{}, err
+	}
 }
 
 func chromium(t *testing.T) string {
@@ -274,12 +339,18 @@ func (b *browser) picture(name string, message ...string) {
 	}
 	err := os.MkdirAll(*screenshots, 0o755)
 	if err == nil {
-		var png []byte
-		if png, err = chromedp.Run(ctx, chromedp.CaptureScreenshot()); err == nil {
-			err = os.WriteFile(filepath.Join(*screenshots, fmt.Sprintf("%s-%s-%s.png", b.platform, name, b.size.name)), png, 0o644)
+		var image []byte
+		if image, err = chromedp.Run(ctx, webp); err == nil {
+			err = os.WriteFile(filepath.Join(*screenshots, fmt.Sprintf("%s-%s-%s.webp", b.platform, name, b.size.name)), image, 0o644)
 		}
 	}
 	if err != nil {
 		b.t.Errorf("picture of %s: %v", name, err)
 	}
+}
+
+// webp is the smallest of the formats that browsers write and everybody shows.
+func webp(ctx context.Context, t *chromedp.Target) ([]byte, error) {
+	r, err := cdp.Call(ctx, t, shot.CaptureScreenshot, shot.CaptureScreenshotParams{Format: shot.CaptureScreenshotFormatWebp, Quality: new(int64(60))})
+	return r.Data, err
 }

@@ -36,13 +36,19 @@ type demo struct {
 // newDemo starts the bot and the simulators of the platforms that are named.
 func newDemo(t *testing.T, platforms ...string) *demo {
 	t.Helper()
+	return newDemoOf(t, proxmoxtest.HomelabSize, platforms...)
+}
+
+// newDemoOf is newDemo with that many containers.
+func newDemoOf(t *testing.T, containers int, platforms ...string) *demo {
+	t.Helper()
 	on := strings.Join(platforms, " ")
 	every := time.Second
 	if *screenshots != "" {
 		every = usualEvery // it is to be read on the boards
 	}
 	w, err := newWorld(options{
-		Slack: strings.Contains(on, "slack"), Discord: strings.Contains(on, "discord"), Scale: 0.1, Every: every, Deadline: patience,
+		Slack: strings.Contains(on, "slack"), Discord: strings.Contains(on, "discord"), Containers: containers, Scale: 0.1, Every: every, Deadline: patience,
 		Log: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

@@ -99,15 +99,20 @@ func (w *world) furnish() error {
 	}
 	w.login = known
 	for _, c := range w.pve.Containers() {
-		if at, err := netip.ParsePrefix(c.Addr); err == nil {
-			w.secrets[c.Name] = files(c)
-			w.guests.Put(at.Addr(), guesttest.Guest{Keys: []ssh.PublicKey{known}, Files: w.secrets[c.Name], Services: append(guesttest.System(), inside[c.Name].services...)})
-		}
+		w.enter(c)
 	}
 	if err := os.WriteFile(filepath.Join(w.dir, keyFile), pem.EncodeToMemory(block), 0o600); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(w.dir, knownHostsFile), w.guests.KnownHosts(22), 0o600)
+}
+
+// enter puts an SSH server behind the address of a container.
+func (w *world) enter(c proxmoxtest.Container) {
+	if at, err := netip.ParsePrefix(c.Addr); err == nil {
+		w.secrets[c.Name] = files(c)
+		w.guests.Put(at.Addr(), guesttest.Guest{Keys: []ssh.PublicKey{w.login}, Files: w.secrets[c.Name], Services: append(guesttest.System(), inside[c.Name].services...)})
+	}
 }
 
 // lease gives a container that is made in the demo an address, and an SSH server

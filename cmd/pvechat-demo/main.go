@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/pvechat/pvechat/cmd/internal/daemon"
+	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
 )
 
 // Exit codes.
@@ -29,13 +31,16 @@ const (
 const (
 	usualAddress = "127.0.0.1:9090"
 	usualEvery   = 5 * time.Second // between two looks at Proxmox; nobody waits 30 s in a demo
+
+	mostContainers = 10_000 // that pvechat is measured with
 )
 
 // CLI is what can be typed.
 type CLI struct {
-	Listen   string `help:"Address of the page, on loopback. Default: ${usual}, or a free port if that is taken." placeholder:"HOST:PORT"`
-	Platform string `help:"slack, discord or both." enum:"slack,discord,both" default:"both"`
-	Verbose  bool   `help:"Show more of the bot's log." short:"v"`
+	Listen     string `help:"Address of the page, on loopback. Default: ${usual}, or a free port if that is taken." placeholder:"HOST:PORT"`
+	Platform   string `help:"slack, discord or both." enum:"slack,discord,both" default:"both"`
+	Containers int    `help:"How many containers the cluster has." placeholder:"N" default:"${usualSize}"`
+	Verbose    bool   `help:"Show more of the bot's log." short:"v"`
 }
 
 func main() {
@@ -50,7 +55,7 @@ func main() {
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var cli CLI
 	exited := -1
-	parser, err := kong.New(&cli, kong.Name("pvechat-demo"), kong.Vars{"usual": usualAddress},
+	parser, err := kong.New(&cli, kong.Name("pvechat-demo"), kong.Vars{"usual": usualAddress, "usualSize": strconv.Itoa(proxmoxtest.HomelabSize)},
 		kong.Description("pvechat on a Slack, a Discord and a Proxmox cluster that only pretend."),
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }))
 	if err != nil {
@@ -63,6 +68,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "pvechat-demo: %v\nSee pvechat-demo --help.\n", err)
+		return exitUsage
+	}
+	if cli.Containers < 0 || cli.Containers > mostContainers {
+		fmt.Fprintf(stderr, "pvechat-demo: --containers %d: it is 0 to %d\n", cli.Containers, mostContainers)
 		return exitUsage
 	}
 	ln, err := listen(ctx, cli.Listen)
@@ -101,7 +110,7 @@ func serve(ctx context.Context, cli CLI, ln net.Listener, stdout, stderr io.Writ
 		level = "info"
 	}
 	w, err := newWorld(options{
-		Slack: cli.Platform != "discord", Discord: cli.Platform != "slack", Scale: 1, Every: usualEvery, Wander: true,
+		Slack: cli.Platform != "discord", Discord: cli.Platform != "slack", Containers: cli.Containers, Scale: 1, Every: usualEvery, Wander: true,
 		Log: daemon.NewLog(daemon.LogConfig{Level: level, Format: "text"}, stderr),
 	})
 	if err != nil {

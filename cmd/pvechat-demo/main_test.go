@@ -15,7 +15,7 @@ import (
 
 // It says where it is and what to do there, and leaves nothing behind.
 func TestItRunsWithoutAnything(t *testing.T) {
-	for _, args := range [][]string{{}, {"--platform", "slack"}, {"--platform", "discord", "--listen", "localhost:0"}} {
+	for _, args := range [][]string{{}, {"--platform", "slack", "--containers", "300"}, {"--platform", "discord", "--listen", "localhost:0"}} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			left := t.TempDir()
 			t.Setenv("TMPDIR", left)
@@ -79,6 +79,7 @@ func TestWrongWords(t *testing.T) {
 		{[]string{"--listen", "0.0.0.0:9090"}, "loopback only"},
 		{[]string{"--listen", "example.com:9090"}, "loopback only"},
 		{[]string{"--listen", taken.Addr().String()}, "address already in use"},
+		{[]string{"--containers=-1"}, "0 to 10000"},
 		{[]string{"now"}, "unexpected argument"},
 	} {
 		var stderr strings.Builder

@@ -162,7 +162,6 @@ func walkSlack(w *walk) {
 	}
 
 	// The dashboard is one message for everybody, and says what Proxmox says.
-	w.picture("empty")
 	w.say("dashboard")
 	total, running, stopped := w.counts()
 	board := message(fmt.Sprintf("*%d* total · 🟢 *%d* running · ⏹️ *%d* stopped", total, running, stopped), false)
@@ -245,6 +244,7 @@ func walkSlack(w *walk) {
 	w.be("ben")
 	w.say("credentials " + secretIn)
 	message("operator", true) // the role that it takes
+	w.sees("Not allowed")
 	w.picture("refused")
 	w.hides(secret)
 
@@ -257,7 +257,7 @@ func walkSlack(w *walk) {
 	w.post("/api/fault", switching{"unreachable", true, ""})
 	board = message("was running", false)
 	w.sees("was running")
-	w.picture("stale", board.TS)
+	w.picture("down", board.TS)
 	w.post("/api/fault", switching{"unreachable", false, ""})
 	w.did("vzstart 120", "vzstop 104", "vzdestroy 104")
 	if bad := w.w.slack.Unexpected(); len(bad) > 0 {
@@ -289,7 +289,6 @@ func walkDiscord(w *walk) {
 		return c
 	}
 
-	w.picture("empty")
 	w.say("dashboard")
 	total, running, stopped := w.counts()
 	board := message(fmt.Sprintf("**%d** total · 🟢 **%d** running · ⏹️ **%d** stopped", total, running, stopped), false)
@@ -328,6 +327,7 @@ func walkDiscord(w *walk) {
 
 	w.press(in(panel, "", "Stop…"))
 	question := message("Stop container", true)
+	w.sees("Stop container")
 	w.picture("confirm")
 	w.press(in(question, "", "Cancel"))
 	until(w, "the question to go", func(s state) (any, bool) {
@@ -375,6 +375,7 @@ func walkDiscord(w *walk) {
 	w.be("ben")
 	w.say("credentials " + secretIn)
 	message("operator", true)
+	w.sees("Not allowed")
 	w.picture("refused")
 	w.hides(secret)
 
@@ -385,7 +386,7 @@ func walkDiscord(w *walk) {
 	w.post("/api/fault", switching{"unreachable", true, ""})
 	board = message("was running", false)
 	w.sees("was running")
-	w.picture("stale", board.ID)
+	w.picture("down", board.ID)
 	w.post("/api/fault", switching{"unreachable", false, ""})
 	w.did("vzstart 120", "vzstop 104", "vzdestroy 104")
 	if bad := w.w.discord.Unexpected(); len(bad) > 0 {

@@ -58,6 +58,7 @@ var tries = []struct{ Command, Why string }{
 // options say what world to make.
 type options struct {
 	Slack, Discord bool
+	Containers     int           // in the cluster
 	Scale          float64       // of all durations in Proxmox
 	Every          time.Duration // between two looks at Proxmox
 	Wander         bool          // things happen by themselves
@@ -124,7 +125,7 @@ func (w *world) startProxmox() error {
 		"VM.Audit", "VM.PowerMgmt", "VM.Allocate", "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Disk", "VM.Config.Network", "VM.Config.Options",
 		"SDN.Use", "Datastore.Audit", "Datastore.AllocateSpace", "Datastore.AllocateTemplate", "Sys.Audit",
 	}})
-	proxmoxtest.Populate(w.pve)
+	proxmoxtest.Populate(w.pve, w.opts.Containers)
 	return w.pve.Start()
 }
 

@@ -36,7 +36,7 @@ func wanted(more ...string) []string {
 func homelab(t *testing.T) *lab {
 	t.Helper()
 	l := start(t, proxmoxtest.Options{})
-	proxmoxtest.Populate(l.Server)
+	proxmoxtest.Populate(l.Server, proxmoxtest.HomelabSize)
 	return l
 }
 

@@ -13,10 +13,14 @@ import (
 // Homelab is the kind of cluster that the demo shows: in real time, of the newest version.
 func Homelab() Options { return Options{Scale: 1, Version: "9.2.2", Cluster: "home"} }
 
-// Populate fills a cluster with three nodes and the 24 containers of the design's screens. Among them, mail cannot be started because
-// of a backup that left its lock, CT 118 is never reported, forgejo is being created, postgres is under HA, vaultwarden is protected,
-// dev-sandbox is a template, and minecraft (once started) does not listen to a shutdown.
-func Populate(s *Server) {
+// HomelabSize is how many containers of [Populate] have a story.
+const HomelabSize = 24
+
+// Populate fills a cluster with three nodes and that many containers. The first [HomelabSize] are those of the design's screens:
+// mail cannot be started because of a backup that left its lock, CT 118 is never reported, forgejo is being created, postgres is under
+// HA, vaultwarden is protected, dev-sandbox is a template, and minecraft (once started) does not listen to a shutdown. Beyond these come
+// ordinary ones, of which one in eight is stopped.
+func Populate(s *Server, containers int) {
 	const gib = int64(1) << 30
 	for _, n := range []Node{
 		{Name: "pve1", Cores: 8, CPU: 0.21, Memory: 32 * gib, MemUsed: 208 * gib / 10, Disk: 94 * gib, DiskUsed: 21 * gib, Uptime: 41 * 24 * time.Hour},
@@ -30,8 +34,16 @@ func Populate(s *Server) {
 	for _, st := range homelabStorages(now) {
 		s.AddStorage(st)
 	}
-	for _, c := range homelabContainers() {
+	list := homelabContainers()
+	for i := len(list); i < containers; i++ {
+		list = append(list, Ordinary(i))
+	}
+	list = list[:containers]
+	for _, c := range list {
 		s.AddContainer(c)
+	}
+	if containers < HomelabSize {
+		return // what follows happened to those
 	}
 
 	ago := func(d time.Duration) time.Time { return now.Add(-d) }
@@ -137,6 +149,18 @@ func homelabContainers() []Container {
 		}
 	}
 	return list
+}
+
+// Ordinary is the i-th container of a cluster that has more than those of the stories. It is on one of the nodes of [Populate].
+func Ordinary(i int) Container {
+	const gib = int64(1) << 30
+	roles := []string{"web", "api", "worker", "cache", "queue", "build", "mail", "proxy", "search"}
+	return Container{
+		VMID: 176 + i, Name: fmt.Sprintf("%s-%02d", roles[i%len(roles)], i/len(roles)), Node: fmt.Sprintf("pve%d", 1+i%3), Running: i%8 != 0,
+		Cores: 2, Memory: 2 * gib, Swap: gib / 2, Disk: 16 * gib, Tags: []string{"prod", "prod;web", "staging"}[i%3], OnBoot: true, Unprivileged: true,
+		CPU: float64(i*7%60) / 100, MemUsed: percent(2*gib, 20+i*13%50), DiskUsed: percent(15*gib, 10+i*29%55), Uptime: time.Duration(2+i%40) * 24 * time.Hour,
+		Addr: fmt.Sprintf("10.20.%d.%d/16", i/250, 1+i%250),
+	}
 }
 
 func percent(of int64, n int) int64 { return int64(math.Round(float64(of) * float64(n) / 100)) }

@@ -12,7 +12,7 @@ import (
 
 func TestTheHomelabIsThatOfTheScreens(t *testing.T) {
 	bubble(t, proxmoxtest.Homelab(), func(t *testing.T, l *lab) {
-		proxmoxtest.Populate(l.Server)
+		proxmoxtest.Populate(l.Server, proxmoxtest.HomelabSize)
 		rows := l.rows("id", "/cluster/resources", "type=vm")
 		count := map[string]int{}
 		for _, row := range rows {
@@ -68,7 +68,7 @@ func TestTheHomelabIsThatOfTheScreens(t *testing.T) {
 
 func TestWanderChangesThingsByItself(t *testing.T) {
 	bubble(t, proxmoxtest.Homelab(), func(t *testing.T, l *lab) {
-		proxmoxtest.Populate(l.Server)
+		proxmoxtest.Populate(l.Server, proxmoxtest.HomelabSize)
 		l.idle()
 		tasks := len(l.Tasks())
 		before, _ := l.Container(106)
@@ -107,7 +107,7 @@ func TestWanderChangesThingsByItself(t *testing.T) {
 
 func TestWanderEndsWithTheServer(t *testing.T) {
 	s := proxmoxtest.New(proxmoxtest.Options{})
-	proxmoxtest.Populate(s)
+	proxmoxtest.Populate(s, proxmoxtest.HomelabSize)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)

@@ -171,7 +171,7 @@ var knownLies = []string{
 func TestTheAnswersAgreeWithThePublishedSchema(t *testing.T) {
 	paths := published(t)
 	l := start(t, proxmoxtest.Options{})
-	proxmoxtest.Populate(l.Server)
+	proxmoxtest.Populate(l.Server, proxmoxtest.HomelabSize)
 	l.AddVM(200, "pve1", "router", true)
 	l.Update(101, func(c *container) { c.Pool = "apps" })
 	upid, err := l.Act("root@pam", "snapshot", 112)

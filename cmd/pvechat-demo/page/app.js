@@ -122,7 +122,7 @@ class Page {
     return [
       this.#bar(),
       panes.length > 0 && h('nav.panes', { 'aria-label': 'What to see' }, panes.map(p => h('button', {
-        type: 'button', 'aria-pressed': String(this.pane === p), onclick: () => { this.pane = p; this.redraw(); },
+        type: 'button', 'data-pane': p, 'aria-pressed': String(this.pane === p), onclick: () => { this.pane = p; this.redraw(); },
       }, { slack: 'Slack', discord: 'Discord', proxmox: 'Proxmox' }[p]))),
       h('main.desk', { class: `shows-${this.pane}`, 'data-count': panes.length },
         panes.map(p => h('div.pane', { key: p, class: `pane-${p}` }, p === 'proxmox' ? proxmox(state.proxmox) : this.clients[p].draw())),
