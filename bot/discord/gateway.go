@@ -190,7 +190,8 @@ func (r *running) budget() error {
 			ResetAfter int64 `json:"reset_after"` // milliseconds
 		} `json:"session_start_limit"`
 	}
-	if err := r.call(r.ctx, request{method: http.MethodGet, path: "gateway/bot", route: "gateway/bot"}, nil, &says); err != nil {
+	err := r.call(r.ctx, request{method: http.MethodGet, path: "gateway/bot", route: "gateway/bot"}, nil, &says)
+	if err != nil && status(err) != http.StatusNotFound { // without it, our own waits have to do
 		return err
 	}
 	if l := says.Limit; l != nil && l.Remaining < spare {

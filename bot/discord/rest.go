@@ -317,6 +317,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			t.refused.note(time.Now())
 		}
 	}
+	tidy(resp.Header)
 	switch resp.StatusCode {
 	case http.StatusBadGateway: // it has an error of its own for this, with the whole page in it
 		resp.StatusCode = http.StatusServiceUnavailable
@@ -333,6 +334,24 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 	}
 	return resp, nil
+}
+
+// tidy removes what discordgo cannot read of a rate limit: it would take that for
+// the failure of a request that was done.
+func tidy(h http.Header) {
+	remove := func(name string, err error) {
+		if err != nil {
+			h.Del(name)
+		}
+	}
+	_, err := strconv.ParseInt(h.Get("X-RateLimit-Remaining"), 10, 32)
+	remove("X-RateLimit-Remaining", err)
+	_, err = strconv.ParseFloat(h.Get("X-RateLimit-Reset-After"), 64)
+	remove("X-RateLimit-Reset-After", err)
+	_, err = strconv.ParseFloat(h.Get("X-RateLimit-Reset"), 64)
+	remove("X-RateLimit-Reset", err)
+	_, err = http.ParseTime(h.Get("Date")) // by which the reset is understood
+	remove("X-RateLimit-Reset", err)
 }
 
 // CloseIdleConnections is for [http.Client.CloseIdleConnections].

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/discord/discordtest"
 )
 
 func silentHandler(context.Context, chat.Invocation) chat.Answer { return chat.Answer{} }
@@ -170,4 +171,56 @@ func TestATokenThatRESTRefusesEndsRunWhileTheGatewayIsFine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// proxy changes answers on their way, as proxies do.
+type proxy struct {
+	next   http.RoundTripper
+	change func(*http.Response)
+}
+
+func (p proxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := p.next.RoundTrip(r)
+	if err == nil {
+		p.change(resp)
+	}
+	return resp, err
+}
+
+func TestWhatCannotBeReadOfARateLimitIsNoFailure(t *testing.T) {
+	for name, change := range map[string]func(http.Header){
+		"a reset, and no date": func(h http.Header) { h.Del("Date"); h.Del("X-RateLimit-Reset-After") },
+		"no numbers": func(h http.Header) {
+			for _, name := range []string{"X-RateLimit-Remaining", "X-RateLimit-Reset", "X-RateLimit-Reset-After"} {
+				h.Set(name, "many")
+			}
+		},
+		"nothing": func(h http.Header) { clear(h) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newScene(t, silentHandler, func(_ *discordtest.Options, c *Config) {
+					c.Transport = proxy{c.Transport, func(r *http.Response) { change(r.Header) }}
+				})
+				if _, err := s.Post(s.ctx, chat.Target{Channel: ops}, aloud("board")); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestTheGatewayIsFoundWithoutTheBotsOwnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t, silentHandler, func(_ *discordtest.Options, c *Config) {
+			c.Transport = proxy{c.Transport, func(r *http.Response) {
+				if strings.HasSuffix(r.Request.URL.Path, "/gateway/bot") {
+					r.StatusCode, r.Status = http.StatusNotFound, "404 Not Found"
+				}
+			}}
+		})
+		if h := s.Health(); !h.OK {
+			t.Errorf("health is %+v", h)
+		}
+	})
 }

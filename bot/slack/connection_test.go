@@ -262,6 +262,23 @@ func TestADeafSocketIsRedWithinNinetySecondsAndHealsByItself(t *testing.T) {
 	}
 }
 
+func TestAServerThatOnlyAnswersPingsIsNotDeaf(t *testing.T) {
+	err := shift(t, 2, slacktest.Options{PingEvery: 1000 * time.Hour}, func(t *testing.T, d *desk) {
+		time.Sleep(time.Minute)
+		before := d.s.Connections()
+		time.Sleep(time.Hour)
+		if now := d.s.Connections(); len(now) != 2 || now[0] != before[0] || now[1] != before[1] {
+			t.Errorf("connections %v, then %v", before, now)
+		}
+		if h := d.a.Health(); !h.OK {
+			t.Errorf("health is %+v", h)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWhateverSlackSaysAtTheEndAConnectionIsReplaced(t *testing.T) {
 	for _, reason := range []string{"refresh_requested", "link_disabled", "too_many_websockets", "brand_new", ""} {
 		t.Run("reason "+reason, func(t *testing.T) {

@@ -90,7 +90,7 @@ type (
 			BlockID string `json:"block_id"`
 		} `json:"blocks"`
 		State struct {
-			Values map[string]map[string]given `json:"values"`
+			Values values `json:"values"`
 		} `json:"state"`
 	}
 
@@ -100,6 +100,7 @@ type (
 			Type string `json:"type"`
 			User string `json:"user"`
 			Tab  string `json:"tab"`
+			TS   string `json:"event_ts"`
 			View *view  `json:"view"`
 		} `json:"event"`
 	}
@@ -143,13 +144,24 @@ func decode(envelope string, payload []byte, commands []chat.Command, now time.T
 
 func (p slashCommand) act(commands []chat.Command, now time.Time) *act {
 	a := &act{trigger: p.TriggerID, response: p.ResponseURL, team: p.TeamID}
-	a.inv.ID = digest("typed", string(p.TriggerID))
+	a.inv.ID = digest("typed", string(p.TriggerID), string(p.ResponseURL), p.UserID, p.ChannelID, p.Text)
 	a.inv.Kind = chat.Typed
 	a.inv.Person = chat.Person{ID: p.UserID, Name: p.UserName}
 	a.inv.Channel = p.ChannelID
 	a.inv.Command, a.inv.Options, a.inv.Extra = typed(p.Text, commands)
 	a.inv.CanExpire = true
 	return a
+}
+
+// values are what stands in the inputs of a view, by block and by action. Where
+// there is none, Slack may send an empty list in the place of the object.
+type values map[string]map[string]given
+
+func (v *values) UnmarshalJSON(raw []byte) error {
+	if len(raw) > 0 && raw[0] == '[' {
+		return nil
+	}
+	return json.Unmarshal(raw, (*map[string]map[string]given)(v))
 }
 
 // given is what an input holds: text, an option, or several.
@@ -199,6 +211,7 @@ func (p interaction) act(now time.Time) *act {
 		if len(p.Actions) == 0 || !a.press(p.Actions[0]) {
 			return nil
 		}
+		a.inv.ID = digest("pressed", p.User.ID, p.Actions[0].ActionTS, p.Actions[0].ActionID, string(p.TriggerID))
 		a.fill()
 	case "view_submission":
 		a.inv.Kind = chat.Submitted
@@ -237,7 +250,6 @@ func (a *act) fill() {
 // opened a page.
 func (a *act) press(c action) bool {
 	a.inv.Kind = chat.Pressed
-	a.inv.ID = digest("pressed", a.inv.Person.ID, c.ActionTS, c.ActionID)
 	id := c.ActionID
 	if i := strings.LastIndexByte(id, '|'); i >= 0 {
 		id, a.inv.State = id[:i], id[i+1:]
@@ -277,7 +289,7 @@ func (p event) act() *act {
 		return nil
 	}
 	a := &act{}
-	a.inv.ID = digest("opened", p.EventID)
+	a.inv.ID = digest("opened", p.EventID, p.Event.User, p.Event.TS)
 	a.inv.Kind = chat.Opened
 	a.inv.Person = chat.Person{ID: p.Event.User}
 	a.see(view{Type: "home"})

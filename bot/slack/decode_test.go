@@ -159,6 +159,14 @@ func TestPayloadsAreReadLeniently(t *testing.T) {
 				}
 			},
 		},
+		"a state without inputs is a list": {
+			"interactive", press(`"view":{"id":"V1","type":"modal","callback_id":"board","state":{"values":[]}}`, `{"type":"button","action_id":"x","action_ts":"1"}`),
+			func(t *testing.T, a *act) {
+				if a.inv.Action != "x" || len(a.inv.Values) > 0 {
+					t.Errorf("got %+v", a.inv)
+				}
+			},
+		},
 		"an input left empty is empty": {
 			"interactive", `{"type":"view_submission","user":{"id":"U1"},"trigger_id":"1","view":{"id":"V1","type":"modal","callback_id":"f","private_metadata":"not ours",` +
 				`"blocks":[{"type":"section","block_id":"s"},{"type":"input","block_id":"name"},{"type":"input","block_id":"key"}],` +
@@ -194,12 +202,30 @@ func TestDifferentActsHaveDifferentIDs(t *testing.T) {
 		`{"type":"block_actions","user":{"id":"U1"},"actions":[{"type":"button","action_id":"a","action_ts":"1"}]}`,
 		`{"type":"block_actions","user":{"id":"U1"},"actions":[{"type":"button","action_id":"a","action_ts":"2"}]}`,
 		`{"type":"block_actions","user":{"id":"U2"},"actions":[{"type":"button","action_id":"a","action_ts":"1"}]}`,
+		`{"type":"block_actions","user":{"id":"U1"},"trigger_id":"1","actions":[{"type":"button","action_id":"a"}]}`,
+		`{"type":"block_actions","user":{"id":"U1"},"trigger_id":"2","actions":[{"type":"button","action_id":"a"}]}`,
 		`{"type":"view_submission","user":{"id":"U1"},"trigger_id":"1","view":{"id":"V1"}}`,
 		`{"type":"view_submission","user":{"id":"U1"},"trigger_id":"2","view":{"id":"V1"}}`,
 		`{"type":"view_closed","user":{"id":"U1"},"view":{"id":"V1"}}`,
 		`{"type":"view_closed","user":{"id":"U1"},"view":{"id":"V2"}}`,
 	} {
 		a, err := decode("interactive", []byte(p), nil, time.Now())
+		if err != nil || a == nil || ids[a.inv.ID] {
+			t.Fatalf("%s: %v, %v", p, a, err)
+		}
+		ids[a.inv.ID] = true
+	}
+}
+
+func TestDifferentCommandsHaveDifferentIDsWhateverTheTrigger(t *testing.T) {
+	ids := map[string]bool{}
+	for _, p := range []string{
+		`{"user_id":"U1","channel_id":"C1","text":"start web","response_url":"https://h/1"}`,
+		`{"user_id":"U1","channel_id":"C1","text":"start web","response_url":"https://h/2"}`,
+		`{"user_id":"U1","channel_id":"C1","text":"start db","response_url":"https://h/2"}`,
+		`{"user_id":"U2","channel_id":"C1","text":"start db","response_url":"https://h/2"}`,
+	} {
+		a, err := decode("slash_commands", []byte(p), nil, time.Now())
 		if err != nil || a == nil || ids[a.inv.ID] {
 			t.Fatalf("%s: %v, %v", p, a, err)
 		}

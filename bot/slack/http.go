@@ -82,7 +82,7 @@ func (a *Adapter) receiveEvent(w http.ResponseWriter, r *http.Request, body []by
 	if n := r.Header.Get("X-Slack-Retry-Num"); n != "" {
 		a.config.Log.InfoContext(r.Context(), "slack tells of an event again", "retry", line(n), "reason", line(r.Header.Get("X-Slack-Retry-Reason")))
 	}
-	a.receive(w, r, "events_api", digest("event", e.ID), body)
+	a.receive(w, r, "events_api", digest("event", or(e.ID, string(body))), body)
 }
 
 // errGone means that Slack waits for an acknowledgement no longer.

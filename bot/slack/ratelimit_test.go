@@ -1,10 +1,12 @@
 package slack
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"time"
@@ -207,5 +209,26 @@ func TestA429WithoutATimeIsAPauseToo(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+func TestA429WhateverItsHeaderSaysIsAPause(t *testing.T) {
+	for _, header := range []string{"", "7", "1.5", "soon", "Wed, 25 Nov 2026 14:32:05 GMT"} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if header != "" {
+				w.Header().Set("Retry-After", header)
+			}
+			w.WriteHeader(http.StatusTooManyRequests)
+		}))
+		defer web.Close()
+		a, err := New(Config{BotToken: botToken, AppToken: appToken, APIURL: web.URL, HTTPClient: web.Client()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = a.Update(t.Context(), chat.Ref{Platform: chat.Slack, Kind: chat.MessageRef, Channel: ops, ID: "1.1"}, aloud("x"))
+		limited, ok := errors.AsType[*chat.RateLimitedError](err)
+		if want := map[string]time.Duration{"7": 7 * time.Second}; !ok || limited.RetryAfter != cmp.Or(want[header], pause) {
+			t.Errorf("Retry-After %q: %v", header, err)
+		}
 	}
 }

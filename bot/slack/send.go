@@ -1,12 +1,17 @@
 package slack
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -120,6 +125,33 @@ func (a *Adapter) call(ctx context.Context, method, channel string, do func() er
 	return a.paced(ctx, method, channel, func() error { return apiError(method, do()) })
 }
 
+// viewIDs is a client for the SDK that keeps of a view in an answer its id, which
+// is all that matters here: the state of one without input comes in a shape that
+// the SDK takes for a failure, and the window is open all the same.
+type viewIDs struct{ *http.Client }
+
+func (c viewIDs) Do(req *http.Request) (*http.Response, error) {
+	resp, err := c.Client.Do(req)
+	if err != nil || !strings.HasPrefix(path.Base(req.URL.Path), "views.") {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return nil, err
+	}
+	var answer map[string]json.RawMessage
+	var view struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(body, &answer) == nil && json.Unmarshal(answer["view"], &view) == nil {
+		answer["view"], _ = json.Marshal(view)
+		body, _ = json.Marshal(answer) // what was JSON is so again
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return resp, nil
+}
+
 // errTrigger means that a view cannot be opened by this act any more.
 var errTrigger = errors.New("too late to open a window")
 
@@ -199,6 +231,9 @@ func apiError(method string, err error) error {
 			return rateLimited(method, pause)
 		}
 		return fmt.Errorf("slack: %s: HTTP %d", method, r.Code)
+	}
+	if _, ok := errors.AsType[*strconv.NumError](err); ok { // of a 429 whose Retry-After is no number of seconds
+		return rateLimited(method, pause)
 	}
 	if u, ok := errors.AsType[*url.Error](err); ok {
 		err = u.Err

@@ -18,10 +18,13 @@ import (
 )
 
 const (
-	silence  = 30 * time.Second // without a ping a connection is dead; Slack's own clients wait as long
-	drain    = time.Second      // what is under way may still be acknowledged on a connection that ends
-	firstTry = time.Second      // between two tries, doubled each time
-	lastTry  = time.Minute      // and at most; a connection that held this long starts the waits over
+	silence       = 30 * time.Second // without a sign of life a connection is dead; Slack's own clients wait as long
+	asking        = 10 * time.Second // between our pings; Slack sends its own, and a server need not
+	controlWithin = time.Second      // for the writing of a ping or its answer
+
+	drain    = time.Second // what is under way may still be acknowledged on a connection that ends
+	firstTry = time.Second // between two tries, doubled each time
+	lastTry  = time.Minute // and at most; a connection that held this long starts the waits over
 	never    = 365 * 24 * time.Hour
 )
 
@@ -144,14 +147,31 @@ func (s *socket) relay(ctx context.Context, up, down *websocket.Conn, connection
 		}
 	}
 	heard()
-	up.SetPingHandler(func(text string) error {
+	alive := func() {
 		heard()
 		if deaf {
 			deaf = false
 			s.a.report(connection, true, "")
 		}
-		return up.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(silence))
+	}
+	pongs := make(chan string, 1) // whoever reads must not wait until something is written
+	up.SetPingHandler(func(text string) error {
+		alive()
+		select {
+		case pongs <- text:
+		default:
+		}
+		return nil
 	})
+	up.SetPongHandler(func(string) error {
+		alive()
+		return nil
+	})
+	answering, stop := context.WithCancel(ctx)
+	var answers sync.WaitGroup
+	defer answers.Wait()
+	defer stop()
+	answers.Go(func() { keepAlive(answering, up, pongs) })
 	for {
 		kind, m, err := up.ReadMessage()
 		if ctx.Err() == nil && wire.Silent(err) {
@@ -177,6 +197,26 @@ func (s *socket) relay(ctx context.Context, up, down *websocket.Conn, connection
 		}
 		if err := down.WriteMessage(kind, m); err != nil {
 			return err
+		}
+	}
+}
+
+// keepAlive asks the other end whether it is there, and says that we are. Where it
+// cannot, the connection is broken, and its reader will know.
+func keepAlive(ctx context.Context, up *websocket.Conn, pongs <-chan string) {
+	write := func(kind int, text string) error {
+		return up.WriteControl(kind, []byte(text), time.Now().Add(controlWithin))
+	}
+	ask := time.NewTicker(asking)
+	defer ask.Stop()
+	for err := write(websocket.PingMessage, ""); err == nil; {
+		select {
+		case text := <-pongs:
+			err = write(websocket.PongMessage, text)
+		case <-ask.C:
+			err = write(websocket.PingMessage, "")
+		case <-ctx.Done():
+			return
 		}
 	}
 }

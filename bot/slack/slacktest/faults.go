@@ -125,7 +125,8 @@ func (s *Server) DropAcks(n int) {
 	s.dropAcks = n
 }
 
-// SilencePings stops or resumes the WebSocket pings.
+// SilencePings stops or resumes the WebSocket pings, and the answers to those of
+// the bot.
 func (s *Server) SilencePings(silent bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -197,6 +197,16 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.wg.Go(func() { s.write(c, life) })
+	pong := ws.PingHandler()
+	ws.SetPingHandler(func(text string) error {
+		s.mu.Lock()
+		silent := s.silent || s.deaf
+		s.mu.Unlock()
+		if silent {
+			return nil
+		}
+		return pong(text)
+	})
 	for {
 		kind, frame, err := ws.ReadMessage()
 		if err != nil {

@@ -237,7 +237,11 @@ func (s *Server) viewsOpen(c *call) object {
 func (s *Server) shown(c *call, v *view) object {
 	c.req.User, c.req.View = v.user, v.id
 	s.touch()
-	return object{"view": v.object()}
+	shown := v.object()
+	if len(v.inputs) == 0 {
+		shown["state"] = object{"values": []any{}} // as in Slack's examples of these methods
+	}
+	return object{"view": shown}
 }
 
 func (s *Server) viewsPush(c *call) object {

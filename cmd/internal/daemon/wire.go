@@ -66,7 +66,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	for _, c := range cfg.Clusters {
 		client, err := proxmox.New(proxmox.Config{
 			Name: c.Name, URLs: c.URLs, TokenID: c.TokenID, TokenSecret: proxmox.Secret(c.TokenSecret), CAFile: c.CAFile,
-			Fingerprints: c.Fingerprints, Insecure: c.Insecure, Log: log.With("cluster", c.Name),
+			Fingerprints: c.Fingerprints, Insecure: c.Insecure, Log: log,
 			Observe: func(call proxmox.Call) { d.metrics.Call(c.Name, call) },
 		})
 		if err != nil {
