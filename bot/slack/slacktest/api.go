@@ -1,6 +1,7 @@
 package slacktest
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -39,6 +40,8 @@ func (r Request) Arg(name string) string {
 	}
 	return r.call.str(name)
 }
+
+const maxCall = 8 << 20 // bytes of a request
 
 // keptRequests bounds the memory of a demo that runs for weeks.
 const keptRequests = 10_000
@@ -157,7 +160,7 @@ func (s *Server) serveAPI(w http.ResponseWriter, r *http.Request) {
 
 // receive reads and records a request.
 func (s *Server) receive(w http.ResponseWriter, r *http.Request, name string) *call {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 8<<20))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxCall))
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -180,8 +183,10 @@ func (s *Server) answer(r *http.Request, name string, c *call, f fault) (_ objec
 	switch {
 	case !known:
 		s.surprise("unknown method %s", name)
-		return fail("unknown_method"), 0
-	case r.Method != http.MethodPost:
+		no := fail("unknown_method")
+		no["req_method"] = name
+		return no, 0
+	case r.Method != http.MethodPost && r.Method != http.MethodGet:
 		return fail("invalid_post_type"), 0
 	}
 	if code := c.parse(r); code != "" {
@@ -268,13 +273,17 @@ func (c *call) parse(r *http.Request) string {
 			return "json_not_object"
 		}
 		return ""
-	case "application/x-www-form-urlencoded", "":
-		var err error
-		if c.form, err = url.ParseQuery(string(c.req.Body)); err != nil {
+	case "application/x-www-form-urlencoded", "multipart/form-data", "":
+		r.Body = io.NopCloser(bytes.NewReader(c.req.Body))
+		if kind == "" {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		if r.ParseForm() != nil || kind == "multipart/form-data" && r.ParseMultipartForm(maxCall) != nil {
 			return "invalid_form_data"
 		}
+		c.form = r.Form // of the query, too
 		if c.token == "" {
-			c.token = c.form.Get("token")
+			c.token = r.PostForm.Get("token") // in a query Slack does not take it
 		}
 		return ""
 	}

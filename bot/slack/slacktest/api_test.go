@@ -69,6 +69,37 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+func TestArgumentsInTheQueryAndInParts(t *testing.T) {
+	s := workspace(t, slacktest.Options{})
+	get := func(query string, header http.Header) reply {
+		t.Helper()
+		req, err := http.NewRequestWithContext(soon(t), http.MethodGet, s.APIURL()+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = header
+		return do(t, req)
+	}
+	bearer := http.Header{"Authorization": {"Bearer xoxb-test"}}
+	if r := get("users.info?user="+ana, bearer); r.str("user", "name") != "ana" {
+		t.Error(r.object)
+	}
+	if got := get("users.info?user="+ana+"&token=xoxb-test", http.Header{}).code(); got != "not_authed" {
+		t.Errorf("a token in the query: %q", got)
+	}
+	if r := get("chat.shout", bearer); r.code() != "unknown_method" || r.str("req_method") != "chat.shout" {
+		t.Error(r.object)
+	}
+	header := http.Header{"Authorization": {"Bearer xoxb-test"}, "Content-Type": {"multipart/form-data; boundary=x"}}
+	body := "--x\r\nContent-Disposition: form-data; name=\"text\"\r\n\r\nhello\r\n--x--\r\n"
+	if r := post(t, s.APIURL()+"chat.postMessage?channel="+ops, header, []byte(body)); r.str("message", "text") != "hello" {
+		t.Error(r.object)
+	}
+	if got := post(t, s.APIURL()+"chat.postMessage", header, []byte("--y")).code(); got != "invalid_form_data" {
+		t.Errorf("broken parts: %q", got)
+	}
+}
+
 func TestLookups(t *testing.T) {
 	s := workspace(t, slacktest.Options{Scopes: []string{"users:read", "usergroups:read", "channels:read", "groups:read", "im:write"}})
 	s.AddChannel("C0PRIV0001", "secret", false, ana)

@@ -84,6 +84,11 @@ func post(t *testing.T, address string, header http.Header, body []byte) reply {
 		t.Fatal(err)
 	}
 	req.Header = header
+	return do(t, req)
+}
+
+func do(t *testing.T, req *http.Request) reply {
+	t.Helper()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	res, err := client.Do(req)
 	if err != nil {
