@@ -277,6 +277,10 @@ var required = []string{"commands", "chat:write"}
 func (a *Adapter) authenticate(ctx context.Context) error {
 	for wait := time.Second; ; wait = min(2*wait, time.Minute) {
 		res, err := a.api.AuthTestContext(ctx)
+		if err == nil && strings.HasPrefix(res.TeamID, "E") {
+			// Who belongs to it and who is a guest could not be told.
+			return fmt.Errorf("slack: slack.bot_token is of an app that is installed in a whole organisation (%s): install it in one workspace", line(res.TeamID))
+		}
 		if err == nil {
 			a.mu.Lock()
 			a.team = res.TeamID

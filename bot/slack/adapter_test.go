@@ -1122,3 +1122,17 @@ func TestTheLargestBoardIsTakenHoweverSlackCounts(t *testing.T) {
 		}
 	}
 }
+
+func TestAnInstallationInAWholeOrganisationIsRefused(t *testing.T) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"ok":true,"team_id":"E0ORG0001","enterprise_id":"E0ORG0001","is_enterprise_install":true}`))
+	}))
+	defer web.Close()
+	a, err := New(Config{BotToken: botToken, AppToken: appToken, APIURL: web.URL, HTTPClient: web.Client()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Run(t.Context(), &desk{}); err == nil || !strings.Contains(err.Error(), "install it in one workspace") {
+		t.Errorf("Run returned %v", err)
+	}
+}
