@@ -23,8 +23,7 @@ import (
 type Drafts interface {
 	SaveDraft(ctx context.Context, id, person, spec string) error
 	Draft(ctx context.Context, id, person string) (spec string, found bool, err error)
-	// DropDraft forgets a draft; of several who drop it at once, one hears true.
-	DropDraft(ctx context.Context, id, person string) (bool, error)
+	DropDraft(ctx context.Context, id, person string) error
 }
 
 // DraftFor is how long a draft is kept.
@@ -254,7 +253,7 @@ func (h *Handlers) wizard(ctx context.Context, r *Request) chat.Answer {
 	id, rest, _ := strings.Cut(r.Arg, ":")
 	step, what, _ := strings.Cut(rest, ":")
 	if step == "cancel" {
-		if _, err := h.Drafts.DropDraft(ctx, id, r.Person.Key()); err != nil {
+		if err := h.Drafts.DropDraft(ctx, id, r.Person.Key()); err != nil {
 			return h.databaseTrouble(ctx, r, err)
 		}
 		return chat.Answer{Close: true}
@@ -537,12 +536,10 @@ func (h *Handlers) deploy(ctx context.Context, r *Request) chat.Answer {
 	if !spec.Fixed {
 		spec.VMID = h.nextID(ctx, spec.Cluster)
 	}
-	switch dropped, err := h.Drafts.DropDraft(ctx, id, r.Person.Key()); {
-	case err != nil:
-		return h.databaseTrouble(ctx, r, err)
-	case !dropped:
-		r.Note("refused", "no draft")
-		return chat.Answer{Now: view.DraftEnded(), InPlace: r.InPanel}
+	h.deploys.Lock() // the second of two presses finds the draft gone, not its own name taken
+	defer h.deploys.Unlock()
+	if _, ended := h.open(ctx, r, id); ended != nil {
+		return *ended
 	}
 	var c *inventory.Container
 	wrong, err := h.wrong(r.Person, spec), error(nil)
@@ -554,32 +551,32 @@ func (h *Handlers) deploy(ctx context.Context, r *Request) chat.Answer {
 	}
 	switch {
 	case len(wrong) > 0:
-		h.keepDraft(ctx, d)
 		r.Note("refused", "it cannot be made like this")
 		return review(wrong)
 	case err != nil:
-		h.keepDraft(ctx, d)
+		return h.databaseTrouble(ctx, r, err)
+	}
+	// The draft goes with the same stroke that makes the job: nothing that was
+	// chosen is lost between the two, and nothing is made twice.
+	j, err := h.Jobs.Submit(ctx, jobs.Ask{
+		Container: c, Action: jobs.Create, Spec: spec.String(), Draft: id, Person: r.Person, Channel: r.Channel, Request: r.ID,
+	})
+	if err != nil {
+		if _, gone := h.Inventory.Release(context.WithoutCancel(ctx), c.ID); gone != nil {
+			h.Log.ErrorContext(ctx, "forget a container that is not made", "container", c.ID, "err", gone) // a sweep does it
+		}
+	}
+	switch {
+	case errors.Is(err, jobs.ErrNoDraft):
+		r.Note("refused", "no draft")
+		return chat.Answer{Now: view.DraftEnded(), InPlace: r.InPanel}
+	case err != nil:
 		return h.databaseTrouble(ctx, r, err)
 	}
 	r.Container = c
-	j, err := h.Jobs.Submit(ctx, jobs.Ask{Container: c, Action: jobs.Create, Spec: spec.String(), Person: r.Person, Channel: r.Channel, Request: r.ID})
-	if err != nil {
-		h.keepDraft(ctx, d)
-		if _, gone := h.Inventory.Release(context.WithoutCancel(ctx), c.ID); gone != nil {
-			h.Log.ErrorContext(ctx, "forget a container that is not made", "container", c.ID, "err", gone)
-		}
-		return h.databaseTrouble(ctx, r, err)
-	}
 	r.Note("accepted", "from the template "+spec.Template)
 	r.NoteJob(j.ID)
 	return chat.Answer{Now: view.Deploying(c, r.Channel != ""), InPlace: r.InPanel}
-}
-
-// keepDraft gives a person back what was chosen, where it came to nothing.
-func (h *Handlers) keepDraft(ctx context.Context, d draft) {
-	if err := h.save(context.WithoutCancel(ctx), d); err != nil {
-		h.Log.ErrorContext(ctx, "keep a draft", "err", err)
-	}
 }
 
 // reserve takes the VMID, or the next one where nobody insisted on it.

@@ -488,13 +488,14 @@ func TestACreationIsCancelledAfterAQuestion(t *testing.T) {
 	says(t, ws.in("vic", yes, "", nil).Now, "Not allowed")
 	says(t, ws.in("ben", yes, "", nil).Now, "This question has ended.")
 	says(t, ws.in("ana", yes, "", nil).Now, "Cancelling shop…")
-	says(t, ws.in("ana", yes, "", nil).Now, "not being created any more")
+	says(t, ws.in("ana", yes, "", nil).Now, "Cancelling shop…")
 	// Who works on it has not heard yet: nobody else begins.
+	says(t, ws.press("ana", id+":progress").Now, "Cancelled by Ana.")
 	j, found, err := ws.db.LastJob(t.Context(), inventory.ID(strings.TrimPrefix(id, "ct:")), jobs.Create)
 	if err != nil || !found {
 		t.Fatal(found, err)
 	}
-	says(t, ws.press("ana", id+":retry:"+j.ID).Now, "still being cancelled")
+	says(t, ws.press("ana", id+":retry:"+j.ID).Now, "is being created already")
 	ws.settled()
 	if all := ws.chat.all(); !strings.Contains(all, "Creating shop was cancelled") || !strings.Contains(all, "Cancelled by Ana.") {
 		t.Errorf("nobody says that it was cancelled:\n%s", all)

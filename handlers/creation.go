@@ -38,6 +38,27 @@ func (h *Handlers) lastCreation(ctx context.Context, id inventory.ID) (jobs.Job,
 	return h.Jobs.Last(ctx, id, jobs.Create)
 }
 
+// unfinished is the last creation of a container where it ended before its end,
+// and can be gone on with; nil where it is not so, or cannot be found out now.
+func (h *Handlers) unfinished(ctx context.Context, id inventory.ID) *jobs.Job {
+	j, ok, err := h.Jobs.Last(ctx, id, jobs.Create)
+	if err != nil {
+		if ctx.Err() == nil {
+			h.Log.ErrorContext(ctx, "read the last creation", "container", id, "err", err)
+		}
+		return nil
+	}
+	if !ok || !again(j) {
+		return nil
+	}
+	return &j
+}
+
+// again reports whether a creation can be gone on with.
+func again(j jobs.Job) bool {
+	return j.State == jobs.Failed || j.State == jobs.Superseded || j.State == jobs.Lost
+}
+
 // showCreation shows one person how far a creation is, and keeps that fresh.
 func (h *Handlers) showCreation(ctx context.Context, r *Request) chat.Answer {
 	id := r.Container.ID
@@ -66,6 +87,10 @@ func (h *Handlers) cancelCreate(ctx context.Context, r *Request) chat.Answer {
 	if j == nil || j.Action != jobs.Create {
 		r.Note("refused", "it is not being created")
 		return chat.Answer{Now: view.Refused(c.DisplayName()+" is not being created any more.", "Nothing was cancelled.", chat.Button{ID: view.ID(c.ID, "progress"), Label: "Show how it ended"}), InPlace: r.InPanel && r.Arg != ""}
+	}
+	if j.Cancelled != "" {
+		r.Note("refused", "it was cancelled already")
+		return here(r, view.Cancelling(c))
 	}
 	if !r.Confirmed {
 		if r.Arg == "" {
@@ -105,13 +130,9 @@ func (h *Handlers) retryCreate(ctx context.Context, r *Request) chat.Answer {
 	switch {
 	case err != nil:
 		return h.databaseTrouble(ctx, r, err)
-	case !ok || j.ID != r.Arg || j.State != jobs.Failed && j.State != jobs.Superseded && j.State != jobs.Lost:
+	case !ok || j.ID != r.Arg || !again(j):
 		r.Note("refused", "it is not the last try")
 		return chat.Answer{Now: view.Refused("There is nothing to go on with.", "This was not the last try to create "+c.DisplayName()+". Nothing was done.", chat.Button{ID: view.ID(c.ID, "progress"), Label: "Show the last one"})}
-	}
-	if j.State == jobs.Superseded && j.NotifiedAt.IsZero() { // who works on it may not have heard yet
-		r.Note("refused", "it is still ending")
-		return chat.Answer{Now: view.Refused("It is still being cancelled.", "Nothing was done. Press again in a few seconds.")}
 	}
 	p := create.ParseProgress(j.Progress)
 	if at := p.At(); at < len(p.Steps) {
@@ -271,15 +292,9 @@ func (h *Handlers) editCreation(ctx context.Context, j jobs.Job, m create.Messag
 }
 
 // tellCreation tells how a creation ended, in its message; only where that is
-// gone, to the person alone. What was cancelled before Proxmox had it is
-// forgotten.
+// gone, to the person alone.
 func (h *Handlers) tellCreation(ctx context.Context, j jobs.Job) error {
 	h.sights.end(j.ID)
-	if j.State == jobs.Superseded && !create.ParseProgress(j.Progress).Made {
-		if _, err := h.Inventory.Release(ctx, j.Container); err != nil {
-			return err // once more later
-		}
-	}
 	err := h.editCreation(ctx, j, create.ParseProgress(j.Progress).Message)
 	if !errors.Is(err, chat.ErrGone) && !errors.Is(err, chat.ErrForbidden) {
 		return err

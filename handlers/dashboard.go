@@ -227,7 +227,7 @@ func (h *Handlers) closed(ctx context.Context, r *Request) chat.Answer {
 	for _, form := range []string{"w:", "deploy:"} {
 		if id, ok := strings.CutPrefix(r.Action, form); ok && h.Drafts != nil {
 			id, _, _ = strings.Cut(id, ":")
-			if _, err := h.Drafts.DropDraft(ctx, id, r.Person.Key()); err != nil {
+			if err := h.Drafts.DropDraft(ctx, id, r.Person.Key()); err != nil {
 				h.Log.WarnContext(ctx, "forget a draft", "request", r.ID, "err", err) // its day ends
 			}
 		}

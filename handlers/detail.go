@@ -164,6 +164,8 @@ func (h *Handlers) detail(ctx context.Context, id inventory.ID, who chat.Person,
 		complete = true
 	case view.TabServices:
 		complete = true
+	default:
+		d.Unfinished = h.unfinished(ctx, id)
 	}
 	return d.Panel(), complete
 }

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/access"
@@ -94,6 +95,7 @@ type Handlers struct {
 	sights  sights
 	pending *pending
 	batches batches
+	deploys sync.Mutex // held from the last look at a draft until its job is there
 }
 
 // New makes the handlers. It does no I/O.

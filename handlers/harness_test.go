@@ -45,7 +45,7 @@ type world struct {
 	tune func(*handlers.Deps) // nil: as it is
 
 	// create makes containers; nil: none are made.
-	create func(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string)
+	create maker
 }
 
 func newWorld(t *testing.T) *world { return newWorldOf(t, &world{}, nil) }
@@ -98,7 +98,7 @@ func (w *world) build() {
 		Store: w.db, Events: w.db, Inventory: w.inv, Holder: "test", Now: time.Now, Log: log,
 		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
 		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
-		Create:  w.create,
+		Maker:   w.create,
 	})
 	history := inventory.NewHistory(inventory.HistoryConfig{
 		Clusters: map[string]inventory.Tasks{"home": w.client}, TokenUser: map[string]string{"home": token}, Store: w.db, Now: time.Now, Log: log,
@@ -359,3 +359,12 @@ func says(t *testing.T, s chat.Surface, want string) {
 		t.Fatalf("it does not say %q:\n%s", want, text(s))
 	}
 }
+
+// maker makes containers by a function. What is cancelled is as it is.
+type maker func(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string)
+
+func (m maker) Carry(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string) {
+	return m(ctx, j, save)
+}
+
+func (maker) Abandon(context.Context, *jobs.Job, func(context.Context) error) {}

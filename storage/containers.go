@@ -89,7 +89,8 @@ func (db *DB) Containers(ctx context.Context, cluster string) ([]inventory.Recor
 }
 
 // Save writes new and changed records, each ID once. A record that differs
-// from its row in SeenAt alone is not written; FirstSeen is written once.
+// from its row in SeenAt alone is not written; FirstSeen is written once. It
+// returns [inventory.ErrTaken] where another container has the VMID of one.
 func (db *DB) Save(ctx context.Context, records []inventory.Record) error {
 	rows := make([]containerRow, len(records))
 	for i, r := range records {
@@ -112,7 +113,10 @@ func (db *DB) Save(ctx context.Context, records []inventory.Record) error {
 		}
 		err = db.save(ctx, rows)
 	}
-	if err != nil {
+	switch {
+	case db.engine.duplicate(err):
+		return fmt.Errorf("storage: saving containers: %w: %w", inventory.ErrTaken, err)
+	case err != nil:
 		return fmt.Errorf("storage: saving containers: %w", err)
 	}
 	return nil

@@ -2,10 +2,13 @@ package storage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/uptrace/bun"
+
+	"github.com/pvechat/pvechat/bot/jobs"
 )
 
 type draftRow struct {
@@ -47,14 +50,23 @@ func (db *DB) Draft(ctx context.Context, id, person string) (spec string, found 
 	return string(row.Spec), true, nil
 }
 
-// DropDraft forgets a person's draft, and reports whether there was one: of
-// several who drop it at once, one hears so.
-func (db *DB) DropDraft(ctx context.Context, id, person string) (bool, error) {
-	n, err := changed(db.bun.NewDelete().Model((*draftRow)(nil)).Where("id = ?", text(id)).Where("person = ?", text(person)).Exec(ctx))
-	if err != nil {
-		return false, fmt.Errorf("storage: dropping a draft: %w", err)
+// DropDraft forgets a person's draft, where there is one.
+func (db *DB) DropDraft(ctx context.Context, id, person string) error {
+	err := dropDraft(ctx, db.bun, id, person)
+	if err != nil && !errors.Is(err, jobs.ErrNoDraft) {
+		return fmt.Errorf("storage: dropping a draft: %w", err)
 	}
-	return n == 1, nil
+	return nil
+}
+
+// dropDraft returns [jobs.ErrNoDraft] where there is none: of several who drop
+// it at once, one does.
+func dropDraft(ctx context.Context, db bun.IDB, id, person string) error {
+	n, err := changed(db.NewDelete().Model((*draftRow)(nil)).Where("id = ?", text(id)).Where("person = ?", text(person)).Exec(ctx))
+	if err == nil && n == 0 {
+		return jobs.ErrNoDraft
+	}
+	return err
 }
 
 // PurgeDrafts removes drafts that nobody has touched for so long.

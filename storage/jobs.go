@@ -48,6 +48,7 @@ type jobRow struct {
 	BatchSize   int64  `bun:"batch_size,notnull"`
 	Spec        text   `bun:"spec,notnull"`
 	Progress    text   `bun:"progress,notnull"`
+	Cancelled   text   `bun:"cancelled,notnull"`
 }
 
 func (r jobRow) job() jobs.Job {
@@ -69,6 +70,7 @@ func (r jobRow) job() jobs.Job {
 		BatchSize:   int(r.BatchSize),
 		Spec:        string(r.Spec),
 		Progress:    string(r.Progress),
+		Cancelled:   string(r.Cancelled),
 		Person:      chat.Person{Platform: chat.PlatformName(r.Platform), ID: string(r.PersonID), Name: string(r.Person)},
 		Channel:     string(r.Channel),
 		Request:     string(r.Request),
@@ -127,6 +129,8 @@ func (db *DB) CreateJob(ctx context.Context, j jobs.Job, lease time.Duration, su
 			return created, nil
 		case errors.As(err, &busy):
 			return jobs.Job{}, busy
+		case errors.Is(err, jobs.ErrNoDraft):
+			return jobs.Job{}, err
 		case !errors.Is(err, errEndedMeanwhile):
 			return jobs.Job{}, fmt.Errorf("storage: creating a job: %w", err)
 		}
@@ -176,6 +180,9 @@ func (db *DB) createJob(ctx context.Context, j jobs.Job, lease time.Duration, su
 			return err
 		}
 		created = row.job()
+		if j.Draft != "" {
+			return dropDraft(ctx, tx, j.Draft, j.Person.Key())
+		}
 		return nil
 	})
 	return created, err
@@ -206,11 +213,14 @@ func (db *DB) ClaimJob(ctx context.Context, holder string, lease time.Duration) 
 	return row.job(), true, nil
 }
 
-// RenewJob makes the lease end that long after the database's present.
-func (db *DB) RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) error {
-	return db.writeJob(ctx, "renewing", id, fence, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-		return q.Set("lease_until = ?", db.engine.in(lease))
+// RenewJob makes the lease end that long after the database's present, and
+// tells why the job is to end early; "": it is not.
+func (db *DB) RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) (cancelled string, err error) {
+	var row jobRow
+	err = db.writeJob(ctx, "renewing", id, fence, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		return q.Model(&row).Set("lease_until = ?", db.engine.in(lease)).Returning("cancelled")
 	})
+	return string(row.Cancelled), err
 }
 
 // MarkSubmitting notes that a request is about to be sent to a node, and
@@ -229,20 +239,20 @@ func (db *DB) MarkRunning(ctx context.Context, id string, fence int64, upid prox
 	})
 }
 
-// SaveProgress notes how far a job is, and its container's VMID by now.
-func (db *DB) SaveProgress(ctx context.Context, id string, fence int64, vmid int, progress string) error {
-	return db.writeJob(ctx, "noting progress of", id, fence, func(q *bun.UpdateQuery) *bun.UpdateQuery {
-		return q.Set("vmid = ?", vmid).Set("progress = ?", text(progress))
+// SaveProgress notes how far a job is, and its container's VMID by now, and
+// tells why the job is to end early.
+func (db *DB) SaveProgress(ctx context.Context, id string, fence int64, vmid int, progress string) (cancelled string, err error) {
+	var row jobRow
+	err = db.writeJob(ctx, "noting progress of", id, fence, func(q *bun.UpdateQuery) *bun.UpdateQuery {
+		return q.Model(&row).Set("vmid = ?", vmid).Set("progress = ?", text(progress)).Returning("cancelled")
 	})
+	return string(row.Cancelled), err
 }
 
-// CancelJob ends an open job without regard to who holds it.
+// CancelJob asks an open job to end early, without regard to who holds it.
 func (db *DB) CancelJob(ctx context.Context, id, reason string) (bool, error) {
 	n, err := changed(db.bun.NewUpdate().Model((*jobRow)(nil)).
-		Set("state = ?", text(jobs.Superseded)).
-		Set("error = ?", text(reason)).
-		Set("fence = fence + 1").
-		Set("finished_at = ?", db.engine.in(0)).
+		Set("cancelled = CASE WHEN cancelled = '' THEN ? ELSE cancelled END", text(reason)).
 		Where("id = ?", text(id)).
 		Where("finished_at IS NULL").
 		Exec(ctx))
@@ -272,11 +282,11 @@ func (db *DB) writeJob(ctx context.Context, doing, id string, fence int64, set f
 		Where("fence = ?", fence).
 		Where("finished_at IS NULL").
 		Exec(ctx))
-	if err != nil {
-		return fmt.Errorf("storage: %s job %s: %w", doing, id, err)
-	}
-	if n == 0 {
+	switch {
+	case errors.Is(err, sql.ErrNoRows), err == nil && n == 0:
 		return jobs.ErrFenced
+	case err != nil:
+		return fmt.Errorf("storage: %s job %s: %w", doing, id, err)
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func TestAJobsLife(t *testing.T) {
 		want.SubmittedAt, want.Node = noon.UTC(), "pve1"
 		must(t, db.MarkRunning(ctx, created.ID, 1, "UPID:pve1:1"))
 		want.State, want.UPID = jobs.Running, "UPID:pve1:1"
-		must(t, db.RenewJob(ctx, created.ID, 1, 2*hour))
+		renew(t, db, created.ID, 2*hour)
 		got := readJob(t, db, created.ID)
 		wantNear(t, "the renewed lease", got.LeaseUntil, now(t, db).Add(2*hour))
 		want.LeaseUntil = got.LeaseUntil
@@ -294,9 +294,17 @@ func TestAJobWhoseLeaseHasEndedIsTakenOver(t *testing.T) {
 	})
 }
 
+// renew makes the first holder's lease longer, and returns why the job is to end.
+func renew(t *testing.T, db *storage.DB, id string, lease time.Duration) (cancelled string) {
+	t.Helper()
+	cancelled, err := db.RenewJob(t.Context(), id, 1, lease)
+	must(t, err)
+	return cancelled
+}
+
 func jobWrites(db *storage.DB, id string, fence int64) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
-		"RenewJob":       func(ctx context.Context) error { return db.RenewJob(ctx, id, fence, 9*hour) },
+		"RenewJob":       func(ctx context.Context) error { _, err := db.RenewJob(ctx, id, fence, 9*hour); return err },
 		"MarkSubmitting": func(ctx context.Context) error { return db.MarkSubmitting(ctx, id, fence, noon, "elsewhere") },
 		"MarkRunning":    func(ctx context.Context) error { return db.MarkRunning(ctx, id, fence, "UPID:other") },
 		"FinishJob":      func(ctx context.Context) error { return db.FinishJob(ctx, id, fence, jobs.Failed, "no", 1) },
@@ -306,7 +314,7 @@ func jobWrites(db *storage.DB, id string, fence int64) map[string]func(context.C
 func TestALeaseThatIsRenewedIsNotTakenOver(t *testing.T) {
 	forEachEngine(t, func(t *testing.T, db *storage.DB) {
 		j := create(t, db, "c", ended)
-		must(t, db.RenewJob(t.Context(), j.ID, 1, hour))
+		renew(t, db, j.ID, hour)
 		if _, found, err := db.ClaimJob(t.Context(), "b", hour); err != nil || found {
 			t.Errorf("claimed: %v, %v", found, err)
 		}

@@ -69,7 +69,7 @@ type Config struct {
 	Show func(ctx context.Context, j jobs.Job, p Progress) (Message, error)
 }
 
-// Creator carries out creations.
+// Creator carries out creations; it is a jobs.Maker.
 type Creator struct{ cfg Config }
 
 // New makes a Creator. It does no I/O.
@@ -81,6 +81,7 @@ const (
 	pollEvery    = 2 * time.Second
 	lookAgain    = 10 * time.Second // between the two looks for a task whose UPID was lost
 	silence      = 30 * time.Minute // without any answer about a running task
+	offerWait    = 2 * time.Minute
 	startWithin  = 2 * time.Minute
 	addressWait  = 2 * time.Minute
 	loginWithin  = 2 * time.Minute
@@ -100,48 +101,99 @@ type run struct {
 	tpl  templates.Template
 	p    Progress
 
-	shown time.Time
-	lines []string // of the step under way
+	ending bool // somebody cancelled it: nothing more is asked for
+	shown  time.Time
+	lines  []string // of the step under way
 }
 
-// Carry goes on with a creation at its step, to its end; it is the Create of
-// jobs.Config.
+// Carry goes on with a creation at its step, to its end.
 func (c *Creator) Carry(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string) {
-	spec, err := ParseSpec(j.Spec)
+	r, err := c.take(j, save)
 	if err != nil {
 		return jobs.Failed, err.Error()
 	}
-	r := &run{Creator: c, job: j, save: save, pve: c.cfg.Clusters[j.Cluster], in: c.cfg.Guests[j.Cluster], spec: spec, p: ParseProgress(j.Progress)}
-	tpl, ok := c.cfg.Templates().Find(spec.Template)
-	switch {
-	case r.pve == nil:
-		return jobs.Failed, "cluster " + j.Cluster + " is not configured any more"
-	case !ok:
-		return r.end(ctx, "template "+spec.Template+" is not there any more")
+	tpl, ok := c.cfg.Templates().Find(r.spec.Template)
+	if !ok {
+		return r.end(ctx, "template "+r.spec.Template+" is not there any more")
 	}
 	r.tpl = tpl
+	if err := r.acquainted(ctx); err != nil {
+		return r.end(ctx, jobs.Reason(err))
+	}
 	if len(r.p.Steps) == 0 {
 		r.p.Steps = r.plan()
 	}
 	for i := r.p.At(); i < len(r.p.Steps); i++ {
-		if err := r.step(ctx, &r.p.Steps[i]); err != nil {
-			if ctx.Err() != nil {
-				return jobs.Failed, "" // the next process goes on
-			}
+		err := r.step(ctx, &r.p.Steps[i])
+		if errors.Is(err, jobs.ErrFenced) {
+			return jobs.Failed, "" // another process goes on
+		}
+		if err != nil {
 			return r.end(ctx, r.p.Steps[i].Name+": "+r.p.Steps[i].Error)
 		}
 	}
 	return jobs.Succeeded, ""
 }
 
-// end is how a creation fails. What Proxmox never had is forgotten.
-func (r *run) end(ctx context.Context, why string) (jobs.State, string) {
-	if !r.p.Made {
-		if _, err := r.cfg.Inventory.Release(ctx, r.job.Container); err != nil {
-			r.cfg.Log.ErrorContext(ctx, "forget a container that was not made", "err", err)
+// Abandon ends a creation that somebody cancelled. A task that makes or starts the container is waited for: to stop
+// it would leave half of one, and until it ends nothing can be cleaned up.
+func (c *Creator) Abandon(ctx context.Context, j *jobs.Job, save func(context.Context) error) {
+	r, err := c.take(j, save)
+	if err != nil {
+		return
+	}
+	r.ending = true
+	if at := r.p.At(); at < len(r.p.Steps) && !r.p.SubmittedAt.IsZero() {
+		if s := &r.p.Steps[at]; s.Kind == Make || s.Kind == Start {
+			_ = r.step(ctx, s) // it says itself how it ended
 		}
 	}
+	r.forget(ctx)
+}
+
+// take is a job in the hands of this process.
+func (c *Creator) take(j *jobs.Job, save func(context.Context) error) (*run, error) {
+	spec, err := ParseSpec(j.Spec)
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Creator: c, job: j, save: save, pve: c.cfg.Clusters[j.Cluster], in: c.cfg.Guests[j.Cluster], spec: spec, p: ParseProgress(j.Progress)}
+	if r.pve == nil {
+		return nil, fmt.Errorf("cluster %s is not configured any more", j.Cluster)
+	}
+	return r, nil
+}
+
+// acquainted waits until this process has read the cluster: it may have begun
+// a moment ago.
+func (r *run) acquainted(ctx context.Context) error {
+	return r.until(ctx, silence, "cluster "+r.job.Cluster+" has not answered", func() (bool, error) {
+		cl, _ := r.cfg.Inventory.Snapshot().Cluster(r.job.Cluster)
+		return !cl.At.IsZero(), cl.Err
+	})
+}
+
+// end is how a creation fails. Where ctx has ended, it has not: the next
+// process goes on.
+func (r *run) end(ctx context.Context, why string) (jobs.State, string) {
+	if ctx.Err() != nil {
+		return jobs.Failed, ""
+	}
+	r.forget(ctx)
+	if r.p.Unsure() {
+		return jobs.Lost, why
+	}
 	return jobs.Failed, why
+}
+
+// forget gives back the number of a container that Proxmox surely never had.
+func (r *run) forget(ctx context.Context) {
+	if r.p.Made || r.p.Unsure() || ctx.Err() != nil {
+		return
+	}
+	if _, err := r.cfg.Inventory.Release(ctx, r.job.Container); err != nil {
+		r.cfg.Log.ErrorContext(ctx, "forget a container that was not made", "err", err) // a sweep does it
+	}
 }
 
 // plan lists the steps.
@@ -176,7 +228,7 @@ func (r *run) step(ctx context.Context, s *Step) error {
 		s.Began, s.Ended, s.Error = r.cfg.Now(), time.Time{}, ""
 	}
 	r.lines = nil
-	if err := r.keep(ctx); err != nil {
+	if err := r.keep(ctx); errors.Is(err, jobs.ErrFenced) {
 		return err
 	}
 	do := map[Kind]func(context.Context, *Step) error{
@@ -187,33 +239,34 @@ func (r *run) step(ctx context.Context, s *Step) error {
 		return fmt.Errorf("there is no step %s", s.Kind)
 	}
 	err := do(ctx, s)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if ctx.Err() != nil || errors.Is(err, jobs.ErrFenced) {
+		return cmp.Or(ctx.Err(), err)
 	}
 	s.Ended = r.cfg.Now()
 	if err != nil {
 		s.Error = cmp.Or(jobs.Reason(err), "it did not work")
 	}
-	r.p.UPID, r.p.SubmittedAt = "", time.Time{}
-	r.note(ctx, s)
-	if kept := r.keep(ctx); kept != nil {
+	upid := r.p.UPID
+	if _, unsure := errors.AsType[*unsureError](err); !unsure {
+		r.p.UPID, r.p.SubmittedAt = "", time.Time{}
+	}
+	r.note(ctx, s, upid)
+	if kept := r.keep(ctx); errors.Is(kept, jobs.ErrFenced) {
 		return kept
 	}
 	return err
 }
 
-// keep saves the progress and shows it.
+// keep saves the progress and shows it. But for [jobs.ErrFenced] the work can
+// go on without: after a crash a step is found done, or done again.
 func (r *run) keep(ctx context.Context) error {
 	r.show(ctx, true)
 	r.job.Progress = r.p.String()
-	if err := r.save(ctx); err != nil {
-		if errors.Is(err, jobs.ErrFenced) {
-			return err
-		}
-		// The work goes on; after a crash the step is found done, or done again.
+	err := r.save(ctx)
+	if err != nil && !errors.Is(err, jobs.ErrFenced) && ctx.Err() == nil {
 		r.cfg.Log.ErrorContext(ctx, "note the progress of a creation", "err", err)
 	}
-	return nil
+	return err
 }
 
 func (r *run) show(ctx context.Context, now bool) {
@@ -244,9 +297,9 @@ func (r *run) say(ctx context.Context, line string) {
 }
 
 // note writes a step and its output into the timeline.
-func (r *run) note(ctx context.Context, s *Step) {
+func (r *run) note(ctx context.Context, s *Step, task proxmox.UPID) {
 	e := inventory.Event{
-		Container: r.job.Container, At: s.Ended, Actor: r.job.Person.Name, UPID: string(r.p.UPID),
+		Container: r.job.Container, At: s.Ended, Actor: r.job.Person.Name, UPID: string(task),
 		Meta: map[string]string{"job": r.job.ID, "request": r.job.Request, "node": r.job.Node},
 	}
 	var events []inventory.Event
@@ -297,6 +350,12 @@ func (r *run) template(ctx context.Context, _ *Step) error {
 	if err := find(); err != nil || r.p.OSTemplate != "" {
 		return err
 	}
+	err := r.until(ctx, offerWait, "it is not known what Proxmox offers for download", func() (bool, error) {
+		return !r.cfg.Catalog.Of(r.job.Cluster).At.IsZero(), nil
+	})
+	if err != nil {
+		return err
+	}
 	file, ok := r.cfg.Catalog.Of(r.job.Cluster).Download(r.tpl.OS)
 	if !ok {
 		return fmt.Errorf("there is no OS template %s, and Proxmox offers none; run pveam update on node %s", r.tpl.OS, r.job.Node)
@@ -305,7 +364,7 @@ func (r *run) template(ctx context.Context, _ *Step) error {
 	if len(storages) == 0 {
 		return fmt.Errorf("no storage of node %s holds OS templates", r.job.Node)
 	}
-	err := r.task(ctx, proxmox.TaskFilter{Type: "download"}, func(t proxmox.Task) bool { return t.ID == file }, func(ctx context.Context) (proxmox.UPID, error) {
+	err = r.task(ctx, proxmox.TaskFilter{Type: "download"}, func(t proxmox.Task) bool { return t.ID == file }, func(ctx context.Context) (proxmox.UPID, error) {
 		return r.pve.Download(ctx, r.job.Node, storages[0], file)
 	})
 	if err != nil {
@@ -331,6 +390,9 @@ func (r *run) templateStorages() []string {
 // make makes the container. Where its number was taken meanwhile, and nobody
 // insisted on it, the next free one will do.
 func (r *run) make(ctx context.Context, _ *Step) error {
+	if r.p.Made && r.p.SubmittedAt.IsZero() {
+		return r.whole(ctx)
+	}
 	keys := slices.Clone(r.spec.SSHKeys)
 	if r.in != nil {
 		key, err := r.in.AuthorizedKey()
@@ -349,11 +411,14 @@ func (r *run) make(ctx context.Context, _ *Step) error {
 				Description: "Made by pvechat for " + r.job.Person.Name + " from the template " + r.tpl.Name + ".",
 			})
 		})
-		if !errors.Is(err, proxmox.ErrExists) || s.Fixed {
-			if err == nil {
-				r.p.Made = true
-				err = r.cfg.Inventory.Made(ctx, r.job.Container)
-			}
+		switch {
+		case err == nil:
+			r.p.Made = true
+			return r.cfg.Inventory.Made(ctx, r.job.Container)
+		case !errors.Is(err, proxmox.ErrExists):
+			r.half(ctx)
+			return err
+		case s.Fixed || r.ending:
 			return err
 		}
 		r.p.UPID, r.p.SubmittedAt = "", time.Time{}
@@ -362,6 +427,28 @@ func (r *run) make(ctx context.Context, _ *Step) error {
 		}
 	}
 	return errors.New("every free VMID was taken by somebody else in the same moment")
+}
+
+// whole looks at what an earlier try has left.
+func (r *run) whole(ctx context.Context) error {
+	switch status, err := r.pve.ContainerStatus(ctx, r.ref()); {
+	case err != nil:
+		return err
+	case status.Lock != "":
+		return fmt.Errorf("what an earlier try has left is locked (%s); clean it up, then create it anew", status.Lock)
+	}
+	return r.cfg.Inventory.Made(ctx, r.job.Container)
+}
+
+// half notes what a task has left that died with its node, or that somebody
+// stopped: it can be cleaned up.
+func (r *run) half(ctx context.Context) {
+	if r.p.UPID == "" {
+		return
+	}
+	if _, err := r.pve.ContainerStatus(ctx, r.ref()); err == nil {
+		r.p.Made = true
+	}
 }
 
 func (r *run) renumber(ctx context.Context) error {
@@ -373,7 +460,7 @@ func (r *run) renumber(ctx context.Context) error {
 		err := r.cfg.Inventory.Renumber(ctx, r.job.Container, next)
 		if err == nil {
 			r.job.VMID = next
-			return r.keep(ctx)
+			return nil // kept before the request
 		}
 		if !errors.Is(err, inventory.ErrTaken) {
 			return err
@@ -538,8 +625,16 @@ func (r *run) scan(ctx context.Context, _ *Step) error {
 func (r *run) task(ctx context.Context, f proxmox.TaskFilter, is func(proxmox.Task) bool, send func(context.Context) (proxmox.UPID, error)) error {
 	if r.p.UPID == "" && r.p.SubmittedAt.IsZero() {
 		r.p.SubmittedAt = r.cfg.Now().Add(r.cfg.Inventory.Skew(r.job.Cluster))
-		if err := r.keep(ctx); err != nil {
+		switch err := r.keep(ctx); {
+		case errors.Is(err, jobs.ErrFenced):
 			return err
+		case ctx.Err() != nil: // nothing was sent
+			r.p.SubmittedAt = time.Time{}
+			r.job.Progress = r.p.String()
+			_ = r.save(context.WithoutCancel(ctx)) // or the next process looks for it in vain
+			return ctx.Err()
+		case err != nil:
+			return errors.New("the database did not answer; nothing was sent")
 		}
 		upid, err := send(ctx)
 		var refused *proxmox.APIError
@@ -557,22 +652,33 @@ func (r *run) task(ctx context.Context, f proxmox.TaskFilter, is func(proxmox.Ta
 			return err
 		}
 	}
-	if err := r.keep(ctx); err != nil {
+	if err := r.keep(ctx); errors.Is(err, jobs.ErrFenced) {
 		return err
 	}
 	return r.follow(ctx)
 }
 
+// unsureError says that nobody can tell what has become of a request.
+type unsureError struct{ error }
+
+func (e *unsureError) Unwrap() error { return e.error }
+
 // adopt looks for the task of a request whose answer was lost, twice.
 func (r *run) adopt(ctx context.Context, f proxmox.TaskFilter, is func(proxmox.Task) bool) error {
 	f.Since, f.Source, f.Limit = r.p.SubmittedAt.Add(-time.Second), "all", 50
-	for look := range 2 {
-		if look > 0 && pace.Sleep(ctx, lookAgain) != nil {
-			return ctx.Err()
-		}
+	began := r.cfg.Now()
+	for look := 0; look < 2; {
 		tasks, err := r.pve.Tasks(ctx, r.job.Node, f)
-		if err != nil {
-			return err
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && r.cfg.Now().Sub(began) > silence:
+			return &unsureError{err}
+		case err != nil:
+			if err := pace.Sleep(ctx, pollEvery); err != nil {
+				return err
+			}
+			continue
 		}
 		tasks = slices.DeleteFunc(tasks, func(t proxmox.Task) bool {
 			user := t.User
@@ -583,11 +689,16 @@ func (r *run) adopt(ctx context.Context, f proxmox.TaskFilter, is func(proxmox.T
 		})
 		switch len(tasks) {
 		case 0:
+			if look++; look < 2 {
+				if err := pace.Sleep(ctx, lookAgain); err != nil {
+					return err
+				}
+			}
 		case 1:
 			r.p.UPID = tasks[0].UPID
 			return nil
 		default:
-			return errors.New("several tasks could be the one that was asked for; look at Proxmox")
+			return &unsureError{errors.New("several tasks could be the one that was asked for; look at Proxmox")}
 		}
 	}
 	return errors.New("it was not sent, as far as Proxmox shows")
@@ -615,9 +726,9 @@ func (r *run) follow(ctx context.Context) error {
 			return &proxmox.APIError{Status: 500, Message: st.Exit} // a task dies of the same texts
 		case err == nil:
 		case errors.As(err, &refused) && refused.Status == 400:
-			return errors.New("Proxmox does not know the task any more")
+			return &unsureError{errors.New("Proxmox does not know the task any more")}
 		case r.cfg.Now().Sub(heard) > silence:
-			return err
+			return &unsureError{err}
 		}
 		if err := pace.Sleep(ctx, pollEvery); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +66,12 @@ type lab struct {
 	shown []create.Progress          // oldest first
 	watch func(create.Progress) bool // true: the process is to end now
 	told  []jobs.Job
+	late  time.Duration // how long after its start a process has read the cluster
+	exit  string        // how the next tasks end, whatever they did; "": as they did
+
+	beats    []string // what was about to be written, or had been, since something was ordered
+	killAt   int      // at which of them the process dies; 0: it does not
+	killThen int      // killAt from the next order on
 }
 
 func newLab(t *testing.T, db *storage.DB, scale float64) *lab {
@@ -135,22 +142,122 @@ type process struct {
 	inv  *inventory.Inventory
 	stop context.CancelFunc
 	done chan struct{}
+
+	l    *lab
+	end  context.CancelFunc
+	dead atomic.Bool
+}
+
+var errDead = errors.New("the process is dead")
+
+// act does what changes something outside of the process, which may die just
+// before or just after it, and does nothing more then.
+func (p *process) act(what string, do func() error) error {
+	beat := func(when string) error {
+		p.l.mu.Lock()
+		defer p.l.mu.Unlock()
+		if p.l.beats = append(p.l.beats, when+" "+what); len(p.l.beats) == p.l.killAt {
+			p.dead.Store(true)
+			p.end()
+		}
+		if p.dead.Load() {
+			return errDead
+		}
+		return nil
+	}
+	if err := beat("before"); err != nil {
+		return err
+	}
+	err := do()
+	if died := beat("after"); died != nil {
+		return died
+	}
+	return err
+}
+
+// table is the database of a process.
+type table struct {
+	*storage.DB
+	p *process
+}
+
+func (t table) SaveProgress(ctx context.Context, id string, fence int64, vmid int, progress string) (why string, err error) {
+	died := t.p.act("the progress", func() error { why, err = t.DB.SaveProgress(ctx, id, fence, vmid, progress); return err })
+	return why, died
+}
+
+func (t table) FinishJob(ctx context.Context, id string, fence int64, state jobs.State, reason string, warnings int) error {
+	return t.p.act("the end", func() error { return t.DB.FinishJob(ctx, id, fence, state, reason, warnings) })
+}
+
+func (t table) MarkNotified(ctx context.Context, id string) error {
+	return t.p.act("that it was told", func() error { return t.DB.MarkNotified(ctx, id) })
+}
+
+func (t table) Save(ctx context.Context, records []inventory.Record) error {
+	return t.p.act("the container", func() error { return t.DB.Save(ctx, records) })
+}
+
+func (t table) RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) (string, error) {
+	if t.p.dead.Load() {
+		return "", errDead
+	}
+	return t.DB.RenewJob(ctx, id, fence, lease)
+}
+
+// hands are what a process asks of Proxmox.
+type hands struct {
+	*proxmox.Client
+	p *process
+}
+
+func (h hands) Create(ctx context.Context, n proxmox.NewContainer) (u proxmox.UPID, err error) {
+	died := h.p.act("the request to make it", func() error { u, err = h.Client.Create(ctx, n); return err })
+	return u, died
+}
+
+func (h hands) Power(ctx context.Context, ref proxmox.Ref, a proxmox.PowerAction) (u proxmox.UPID, err error) {
+	died := h.p.act("the request to start it", func() error { u, err = h.Client.Power(ctx, ref, a); return err })
+	return u, died
+}
+
+func (h hands) TaskStatus(ctx context.Context, u proxmox.UPID) (proxmox.TaskStatus, error) {
+	st, err := h.Client.TaskStatus(ctx, u)
+	h.p.l.mu.Lock()
+	defer h.p.l.mu.Unlock()
+	if h.p.l.exit != "" && err == nil && !st.Running {
+		st.Exit = h.p.l.exit
+	}
+	return st, err
 }
 
 func (l *lab) process() *process {
 	l.t.Helper()
 	log := slog.New(slog.NewTextHandler(l.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	p := &process{done: make(chan struct{})}
-	p.inv = inventory.New(inventory.Config{Sources: []inventory.Source{l.client}, Store: l.db, Every: 30 * time.Second, Log: log})
-	if _, err := p.inv.Refresh(l.t.Context(), "home"); err != nil {
+	p := &process{l: l, done: make(chan struct{})}
+	db, pve := table{l.db, p}, hands{l.client, p}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.end = cancel
+	p.stop = func() { cancel(); <-p.done }
+	p.inv = inventory.New(inventory.Config{Sources: []inventory.Source{l.client}, Store: db, Every: 30 * time.Second, Log: log})
+	if err := p.inv.Load(l.t.Context()); err != nil {
 		l.t.Fatal(err)
 	}
 	offers := catalog.New(catalog.Config{Clusters: map[string]catalog.Source{"home": l.client}, Fleet: p.inv.Snapshot, Now: time.Now, Log: log})
-	offers.Refresh(l.t.Context(), "home")
-	ctx, cancel := context.WithCancel(context.Background())
-	p.stop = func() { cancel(); <-p.done }
+	read := func() {
+		if _, err := p.inv.Refresh(l.t.Context(), "home"); err != nil {
+			l.t.Error(err)
+		}
+		offers.Refresh(l.t.Context(), "home")
+	}
+	if l.late == 0 {
+		read()
+	} else {
+		late := time.AfterFunc(l.late, read)
+		l.t.Cleanup(func() { late.Stop() })
+	}
 	creator := create.New(create.Config{
-		Clusters: map[string]create.Proxmox{"home": l.client}, TokenUser: map[string]string{"home": token},
+		Clusters: map[string]create.Proxmox{"home": pve}, TokenUser: map[string]string{"home": token},
 		Guests:    map[string]create.Guest{"home": guest.New(guest.Config{Signer: key, HostKeys: l.db, Dial: l.guests.Dial, Log: log})},
 		Templates: func() *templates.Library { return l.lib }, Catalog: offers, Inventory: p.inv, Events: l.db, HostKeys: l.db, Now: time.Now, Log: log,
 		Show: func(_ context.Context, _ jobs.Job, pr create.Progress) (create.Message, error) {
@@ -165,8 +272,8 @@ func (l *lab) process() *process {
 		},
 	})
 	p.Runner = jobs.New(jobs.Config{
-		Clusters: map[string]jobs.Proxmox{"home": l.client}, TokenUser: map[string]string{"home": token}, Store: l.db, Events: l.db, Inventory: p.inv,
-		Holder: fmt.Sprintf("p%p", p), Now: time.Now, Log: log, Create: creator.Carry,
+		Clusters: map[string]jobs.Proxmox{"home": l.client}, TokenUser: map[string]string{"home": token}, Store: db, Events: l.db, Inventory: p.inv,
+		Holder: fmt.Sprintf("p%p", p), Now: time.Now, Log: log, Maker: creator,
 		Told: func(_ context.Context, j jobs.Job) error {
 			l.mu.Lock()
 			defer l.mu.Unlock()
@@ -191,6 +298,9 @@ func (l *lab) order(p *process, spec create.Spec) jobs.Job {
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	l.mu.Lock()
+	l.beats, l.killAt = nil, l.killThen
+	l.mu.Unlock()
 	j, err := p.Submit(l.t.Context(), jobs.Ask{
 		Container: c, Action: jobs.Create, Spec: spec.String(), Person: chat.Person{Platform: chat.Slack, ID: "U1", Name: "Ana"}, Channel: "C1", Request: "r1",
 	})
@@ -284,7 +394,7 @@ func TestACreationLeadsToARunningContainer(t *testing.T) {
 }
 
 // Ended before any step, and in the middle of those that ask Proxmox, the next
-// process goes on; never is anything asked for twice.
+// process goes on, once it knows the cluster; never is anything asked for twice.
 func TestACreationGoesOnAfterARestart(t *testing.T) {
 	steps := 9
 	for k := range steps {
@@ -300,6 +410,7 @@ func TestACreationGoesOnAfterARestart(t *testing.T) {
 				first := l.process()
 				j := l.order(first, wanted())
 				<-first.done
+				l.late = 10 * time.Second
 				l.process()
 				j = l.outcome(j.ID)
 				if j.State != jobs.Succeeded {
@@ -323,16 +434,8 @@ func TestAScriptThatFailsCanBeRetriedFromThere(t *testing.T) {
 		if j.State != jobs.Failed || j.Error != "Install wiki: exit code 3: PASSWORD=[redacted]" {
 			t.Fatalf("%s: %s", j.State, j.Error)
 		}
-		c, _ := p.inv.Snapshot().ByID(j.Container)
-		if c == nil {
-			t.Fatal("it is forgotten")
-		}
 		l.fails, l.ran = "", nil
-		again, err := p.Submit(t.Context(), jobs.Ask{Container: c, Action: jobs.Create, Spec: j.Spec, Progress: j.Progress, Person: j.Person})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if j = l.outcome(again.ID); j.State != jobs.Succeeded {
+		if j = l.retry(p, j); j.State != jobs.Succeeded {
 			t.Fatalf("%s: %s", j.State, j.Error)
 		}
 		if want := []string{"install-wiki", "start-wiki"}; !slices.Equal(l.ran, want) {
@@ -424,34 +527,321 @@ func TestALostAnswerIsFoundInTheTaskList(t *testing.T) {
 	})
 }
 
+// A process dies before and after everything that it writes, and everything
+// that it asks of Proxmox. The next one ends what was begun: it is made once, or
+// it is not and that is said, and then it can be gone on with.
+func TestKilledAtEveryWrite(t *testing.T) {
+	if testing.Short() {
+		t.Skip("some fifty creations")
+	}
+	at := 0
+	for last := false; !last; {
+		at++
+		bubble(t, func(t *testing.T, l *lab) {
+			l.killThen = at
+			first := l.process()
+			j := l.order(first, wanted())
+			p := l.process()
+			j = l.outcome(j.ID)
+			time.Sleep(2 * time.Minute)
+			l.mu.Lock()
+			last = len(l.beats) < at
+			died, told := "nowhere", len(l.told)
+			if !last {
+				died = l.beats[at-1]
+			}
+			l.mu.Unlock()
+			if told == 0 || told > 1 && died != "before that it was told" {
+				t.Errorf("killed %s: told %d times", died, told)
+			}
+			if pr := create.ParseProgress(j.Progress); j.State == jobs.Failed {
+				if !strings.Contains(j.Error, "it was not sent, as far as Proxmox shows") || !strings.HasPrefix(died, "after the progress") && !strings.HasPrefix(died, "before the request") {
+					t.Errorf("killed %s, it failed: %s", died, j.Error)
+				}
+				if !pr.Made {
+					if c, known := p.inv.Snapshot().ByID(j.Container); known || l.tasks("vzcreate", 150) != 0 {
+						t.Errorf("killed %s: nothing was made, and it is known as %+v", died, c)
+					}
+					return
+				}
+				j = l.retry(p, j)
+			}
+			if j.State != jobs.Succeeded {
+				t.Errorf("killed %s: %s: %s", died, j.State, j.Error)
+			}
+			l.one("wiki", 150)
+		})
+	}
+	t.Logf("it died at %d places", at-1)
+}
+
+// one checks that a container was made once, runs, and that nothing else lies
+// around.
+func (l *lab) one(name string, vmid int) {
+	l.t.Helper()
+	if c, ok := l.pve.Container(vmid); !ok || c.Name != name || !c.Running {
+		l.t.Errorf("%v %+v", ok, c)
+	}
+	for _, typ := range []string{"vzcreate", "vzstart"} {
+		if n := l.tasks(typ, vmid); n != 1 {
+			l.t.Errorf("%d tasks %s", n, typ)
+		}
+	}
+	for _, v := range l.pve.Volumes("local-lvm") {
+		if v.VMID == vmid {
+			l.t.Errorf("an orphan: %+v", v)
+		}
+	}
+}
+
+// retry goes on with a creation as a press of Retry does.
+func (l *lab) retry(p *process, j jobs.Job) jobs.Job {
+	l.t.Helper()
+	c, ok := p.inv.Snapshot().ByID(j.Container)
+	if !ok {
+		l.t.Fatal("it is forgotten")
+	}
+	again, err := p.Submit(l.t.Context(), jobs.Ask{Container: c, Action: jobs.Create, Spec: j.Spec, Progress: j.Progress, Person: j.Person})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return l.outcome(again.ID)
+}
+
+// at orders a container and waits for a step of it.
+func (l *lab) at(p *process, k create.Kind) jobs.Job {
+	l.t.Helper()
+	reached := make(chan struct{})
+	var once sync.Once
+	l.watch = func(pr create.Progress) bool {
+		if at := pr.At(); at < len(pr.Steps) && pr.Steps[at].Kind == k && (k != create.Make || pr.UPID != "") {
+			once.Do(func() { close(reached) })
+		}
+		return false
+	}
+	j := l.order(p, wanted())
+	<-reached
+	return j
+}
+
+func (l *lab) cancel(p *process, j jobs.Job) {
+	l.t.Helper()
+	if ok, err := p.Cancel(l.t.Context(), j.ID, "cancelled by Ben"); !ok || err != nil {
+		l.t.Fatal(ok, err)
+	}
+}
+
+func wantCancelled(t *testing.T, j jobs.Job, made bool) {
+	t.Helper()
+	if j.State != jobs.Superseded || j.Error != "cancelled by Ben" || create.ParseProgress(j.Progress).Made != made {
+		t.Errorf("%s: %s, %s", j.State, j.Error, j.Progress)
+	}
+}
+
 func TestACancelledCreationEnds(t *testing.T) {
 	bubble(t, func(t *testing.T, l *lab) {
 		p := l.process()
-		asked := make(chan struct{})
-		var once sync.Once
-		l.watch = func(pr create.Progress) bool {
-			if pr.At() == 3 {
-				once.Do(func() { close(asked) })
-			}
-			return false
-		}
-		j := l.order(p, wanted())
-		<-asked
-		if ok, err := p.Cancel(t.Context(), j.ID, "cancelled by Ben"); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
-		if j = l.outcome(j.ID); j.State != jobs.Superseded || j.Error != "cancelled by Ben" {
-			t.Errorf("%s: %s", j.State, j.Error)
-		}
+		j := l.at(p, create.Start)
+		l.cancel(p, j)
+		j = l.outcome(j.ID)
+		wantCancelled(t, j, true)
 		time.Sleep(time.Minute)
 		if _, busy := p.Busy(j.Container); busy {
 			t.Error("it is still under way")
 		}
 		l.mu.Lock()
-		defer l.mu.Unlock()
 		if len(l.told) != 1 || slices.Contains(l.ran, "start-wiki") {
 			t.Errorf("told %d times, inside ran %q", len(l.told), l.ran)
 		}
+		l.mu.Unlock()
+		if j = l.retry(p, j); j.State != jobs.Succeeded {
+			t.Errorf("%s: %s", j.State, j.Error)
+		}
+		l.one("wiki", 150)
+	})
+}
+
+// Cancelled while Proxmox makes it, it is told when that has ended: then it is
+// there, and can be gone on with. So it is where the process is killed meanwhile,
+// and where the answer with the task was lost.
+func TestWhatProxmoxIsMakingIsWaitedFor(t *testing.T) {
+	for is, test := range map[string]struct{ lost, killed bool }{
+		"a task that is known": {}, "a task whose answer was lost": {lost: true}, "a process that dies": {killed: true},
+	} {
+		t.Run(is, func(t *testing.T) {
+			bubble(t, func(t *testing.T, l *lab) {
+				l.pve.Hold(true)
+				p := l.process()
+				var j jobs.Job
+				if test.lost {
+					answer := l.pve.FreezeAnswer("POST", "/nodes/*/lxc")
+					j = l.order(p, wanted())
+					if err := answer.Await(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					defer answer.Release()
+				} else {
+					j = l.at(p, create.Make)
+				}
+				l.cancel(p, j)
+				time.Sleep(time.Minute)
+				if now, _, _ := l.db.Job(t.Context(), j.ID); !now.State.Open() {
+					t.Fatalf("it is %s while Proxmox is at it", now.State)
+				}
+				if test.killed {
+					p.dead.Store(true)
+					p.stop()
+					p = l.process()
+				}
+				l.pve.Hold(false)
+				j = l.outcome(j.ID)
+				wantCancelled(t, j, true)
+				if c, ok := l.pve.Container(150); !ok || c.Running {
+					t.Errorf("%v %+v", ok, c)
+				}
+				if known, _ := p.inv.Snapshot().ByID(j.Container); known == nil || known.VMID != 150 {
+					t.Errorf("it is known as %+v", known)
+				}
+				if j = l.retry(p, j); j.State != jobs.Succeeded {
+					t.Errorf("%s: %s", j.State, j.Error)
+				}
+				l.one("wiki", 150)
+			})
+		})
+	}
+}
+
+func TestCancelledBeforeProxmoxHasItNothingIsLeft(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lab) {
+		p := l.process()
+		list := l.pve.Freeze("GET", "/nodes/*/storage/*/content")
+		j := l.order(p, wanted())
+		if err := list.Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l.cancel(p, j)
+		j = l.outcome(j.ID)
+		wantCancelled(t, j, false)
+		list.Release()
+		if c, known := p.inv.Snapshot().ByID(j.Container); known || l.tasks("vzcreate", 150) != 0 {
+			t.Errorf("it is known as %+v", c)
+		}
+	})
+}
+
+// A task that dies with its node says nothing of what it has done.
+func TestWhatATaskLeftWhenItDiedIsGoneOnWith(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lab) {
+		p := l.process()
+		l.exit = "unexpected status"
+		j := l.outcome(l.order(p, wanted()).ID)
+		if !create.ParseProgress(j.Progress).Made || j.State != jobs.Failed {
+			t.Fatalf("%s: %s", j.State, j.Progress)
+		}
+		l.mu.Lock()
+		l.exit = ""
+		l.mu.Unlock()
+		l.pve.Update(150, func(c *proxmoxtest.Container) { c.Lock = "create" })
+		if j = l.retry(p, j); j.State != jobs.Failed || !strings.Contains(j.Error, "locked (create)") {
+			t.Errorf("%s: %s", j.State, j.Error)
+		}
+		l.pve.Update(150, func(c *proxmoxtest.Container) { c.Lock = "" })
+		if j = l.retry(p, j); j.State != jobs.Succeeded {
+			t.Errorf("%s: %s", j.State, j.Error)
+		}
+		l.one("wiki", 150)
+	})
+}
+
+// Nobody can tell what became of a request while Proxmox is away; nothing is
+// forgotten then, and Retry looks again.
+func TestWhatNobodyCanTellIsLookedForAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lab) {
+		p := l.process()
+		answer := l.pve.FreezeAnswer("POST", "/nodes/*/lxc")
+		j := l.order(p, wanted())
+		if err := answer.Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l.pve.Down(true)
+		answer.Release()
+		j = l.outcome(j.ID)
+		if pr := create.ParseProgress(j.Progress); j.State != jobs.Lost || pr.Made || !pr.Unsure() {
+			t.Fatalf("%s: %s", j.State, j.Progress)
+		}
+		l.pve.Down(false)
+		if j = l.retry(p, j); j.State != jobs.Succeeded {
+			t.Errorf("%s: %s", j.State, j.Error)
+		}
+		l.one("wiki", 150)
+	})
+}
+
+// What was reserved by a process that died before it had asked for anything, is
+// forgotten; what somebody is making is not.
+func TestAReservationThatNobodyUsesIsForgotten(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lab) {
+		first := l.process()
+		left, err := first.inv.Reserve(t.Context(), "home", "pve1", 160, "left", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.stop()
+		l.pve.Hold(true)
+		p := l.process()
+		j := l.at(p, create.Make)
+		sweep := func() {
+			t.Helper()
+			if _, err := p.inv.Refresh(t.Context(), "home"); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.inv.Sweep(t.Context(), func(id inventory.ID) bool { _, busy := p.Busy(id); return busy }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sweep()
+		if _, known := p.inv.Snapshot().ByID(left.ID); !known {
+			t.Fatal("it was just reserved")
+		}
+		time.Sleep(2 * time.Minute)
+		sweep()
+		if c, known := p.inv.Snapshot().ByID(left.ID); known {
+			t.Errorf("it is still there: %+v", c)
+		}
+		if _, known := p.inv.Snapshot().ByID(j.Container); !known {
+			t.Error("what is being made is forgotten")
+		}
+		l.pve.Hold(false)
+		if j = l.outcome(j.ID); j.State != jobs.Succeeded {
+			t.Errorf("%s: %s", j.State, j.Error)
+		}
+	})
+}
+
+// A process that takes a creation over learns of its container from the
+// database, for Proxmox may not have it yet.
+func TestAnotherProcessKnowsWhatIsToBeMade(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lab) {
+		second := l.process()
+		first := l.process()
+		list := l.pve.Freeze("GET", "/nodes/*/storage/*/content")
+		j := l.order(first, wanted())
+		if err := list.Await(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := second.Sync(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if c, known := second.inv.Snapshot().ByID(j.Container); !known || c.State != inventory.Creating {
+			t.Errorf("%v %+v", known, c)
+		}
+		first.dead.Store(true)
+		first.stop()
+		list.Release()
+		if j = l.outcome(j.ID); j.State != jobs.Succeeded {
+			t.Errorf("%s: %s", j.State, j.Error)
+		}
+		l.one("wiki", 150)
 	})
 }
 

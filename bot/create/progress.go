@@ -57,6 +57,13 @@ const (
 // Done reports whether the step has ended well.
 func (s Step) Done() bool { return !s.Ended.IsZero() && s.Error == "" }
 
+// Unsure reports whether nobody can tell if Proxmox has the container: it was
+// asked for, and what became of that could not be found out.
+func (p Progress) Unsure() bool {
+	at := p.At()
+	return !p.Made && at < len(p.Steps) && p.Steps[at].Kind == Make && !p.SubmittedAt.IsZero()
+}
+
 // At is the index of the step that is under way or to be done next; the number
 // of steps where all are done.
 func (p Progress) At() int {

@@ -113,7 +113,8 @@ type Report struct {
 }
 
 // Load reads what is remembered, so that a start without Proxmox shows the
-// last known list. Refresh does it too, when it has not been done.
+// last known list, and later what other processes are about to make. Refresh
+// does it too, when it has not been done.
 func (inv *Inventory) Load(ctx context.Context) error {
 	for _, src := range inv.cfg.Sources {
 		cs := inv.clusters[src.Name()]
@@ -192,7 +193,7 @@ func (inv *Inventory) fail(cs *clusterState, err error, rep *Report) {
 // take compares an answer with what is known, and replaces it.
 func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.Resources, rep *Report) error {
 	now := inv.cfg.Now()
-	if err := inv.adopt(ctx, cs, res, rep); err != nil {
+	if err := inv.adopt(ctx, cs, res); err != nil {
 		return err
 	}
 	doubts := inv.inquire(ctx, cs, res)
@@ -261,11 +262,8 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 }
 
 // adopt reads the store again when the answer holds containers that another
-// process may have named already.
-func (inv *Inventory) adopt(ctx context.Context, cs *clusterState, res *proxmox.Resources, rep *Report) error {
-	if rep.Claimed {
-		return nil
-	}
+// process may have named already: in an earlier period, or to make them.
+func (inv *Inventory) adopt(ctx context.Context, cs *clusterState, res *proxmox.Resources) error {
 	for i := range res.Containers {
 		if _, known := cs.byVMID[res.Containers[i].VMID]; !known {
 			return inv.load(ctx, cs)

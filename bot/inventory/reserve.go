@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // ErrTaken says that a cluster has a container with that VMID.
@@ -34,8 +35,8 @@ func (inv *Inventory) Reserve(ctx context.Context, cluster, node string, vmid in
 	cs.Changed = now
 	inv.publish(moved)
 	inv.mu.Unlock()
-	if err := inv.cfg.Store.Save(ctx, []Record{c.Record}); err != nil {
-		_, _ = inv.Release(ctx, c.ID)
+	if err := inv.cfg.Store.Save(ctx, []Record{c.Record}); err != nil { // [ErrTaken] where another process was quicker
+		_, _ = inv.Release(context.WithoutCancel(ctx), c.ID)
 		return nil, err
 	}
 	return c, nil
@@ -82,6 +83,27 @@ func (inv *Inventory) Release(ctx context.Context, id ID) (bool, error) {
 	}
 	_, err := inv.Amend(ctx, id, func(r *Record) { r.GoneAt = inv.cfg.Now() })
 	return true, err
+}
+
+// reservedFor is how long a container may be reserved with nobody at work on it.
+const reservedFor = time.Minute
+
+// Sweep forgets containers that were reserved, that nobody is making any more,
+// and that their cluster does not have: who reserved them has died between the
+// two, or could not reach the database. making reports whether somebody is at
+// it.
+func (inv *Inventory) Sweep(ctx context.Context, making func(ID) bool) error {
+	snap := inv.Snapshot()
+	for _, c := range snap.byState[Creating] {
+		cl, _ := snap.Cluster(c.Cluster)
+		if !c.reserved() || making(c.ID) || cl.Err != nil || cl.At.Sub(c.SeenAt) < reservedFor {
+			continue
+		}
+		if _, err := inv.Release(ctx, c.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // reserved reports whether Proxmox has not shown the container yet.

@@ -58,8 +58,10 @@ type Job struct {
 	Warnings  int
 	Tail      []string // the last lines of a failed task's log; not stored
 
-	Spec     string // of a Create: what is to be made, as bot/create writes it
-	Progress string // of a Create: how far it is
+	Spec      string // of a Create: what is to be made, as bot/create writes it
+	Progress  string // of a Create: how far it is
+	Draft     string // of a Create: the draft of Person that it is made of, which goes when the job comes; not stored
+	Cancelled string // of a Create: why it is to end early, "cancelled by Ana"; "": it is not
 
 	Batch     string // ties together what one person asked of several containers at once; "" for none
 	BatchSize int    // how many of them there are
@@ -92,13 +94,15 @@ type Store interface {
 	// CreateJob inserts an open job, held by j.Holder for the lease, with its
 	// fence 1. It returns *BusyError where the container has an open one,
 	// unless that is supersede: then that one becomes superseded in the same
-	// transaction.
+	// transaction. So is its Draft dropped; it returns [ErrNoDraft] where there
+	// is none (any more).
 	CreateJob(ctx context.Context, j Job, lease time.Duration, supersede string) (Job, error)
 
 	// ClaimJob takes over one open job whose lease has ended, if there is one.
 	ClaimJob(ctx context.Context, holder string, lease time.Duration) (Job, bool, error)
 
-	RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) error
+	// RenewJob also tells whether somebody has cancelled the job, and why.
+	RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) (cancelled string, err error)
 	// MarkSubmitting notes that a request is about to be sent; a task of an
 	// earlier one is forgotten.
 	MarkSubmitting(ctx context.Context, id string, fence int64, at time.Time, node string) error
@@ -107,10 +111,11 @@ type Store interface {
 	MarkNotified(ctx context.Context, id string) error
 
 	// SaveProgress notes how far a Create is, and the VMID that it has by now.
-	SaveProgress(ctx context.Context, id string, fence int64, vmid int, progress string) error
+	// It tells of a cancellation as RenewJob does.
+	SaveProgress(ctx context.Context, id string, fence int64, vmid int, progress string) (cancelled string, err error)
 
-	// CancelJob makes an open job superseded, whoever holds it, and reports
-	// whether it was open.
+	// CancelJob asks an open job to end early, whoever holds it, and reports
+	// whether it was open. Of several reasons the first stays.
 	CancelJob(ctx context.Context, id, reason string) (bool, error)
 
 	Job(ctx context.Context, id string) (Job, bool, error)

@@ -135,9 +135,9 @@ type mortal struct {
 
 var errDead = errors.New("the process is dead")
 
-func (m mortal) RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) error {
+func (m mortal) RenewJob(ctx context.Context, id string, fence int64, lease time.Duration) (string, error) {
 	if m.dead.Load() {
-		return errDead
+		return "", errDead
 	}
 	return m.Store.RenewJob(ctx, id, fence, lease)
 }

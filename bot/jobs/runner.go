@@ -26,6 +26,16 @@ type Proxmox interface {
 	Tasks(ctx context.Context, node string, f proxmox.TaskFilter) ([]proxmox.Task, error)
 }
 
+// Maker makes containers. Its methods save how far they are by save, and return
+// at once, with anything, when ctx ends.
+type Maker interface {
+	// Carry goes on from where the job's progress says that it is.
+	Carry(ctx context.Context, j *Job, save func(context.Context) error) (State, string)
+	// Abandon ends a job that somebody cancelled: it waits for what Proxmox is
+	// at, and saves what there is then.
+	Abandon(ctx context.Context, j *Job, save func(context.Context) error)
+}
+
 // Config is what New needs.
 type Config struct {
 	Clusters  map[string]Proxmox
@@ -43,10 +53,8 @@ type Config struct {
 	// Told is given every finished job once; an error makes it come again.
 	Told func(ctx context.Context, j Job) error
 
-	// Create carries out a Create from where its progress says that it is; nil:
-	// there are none. It saves its progress by save, and returns at once with
-	// any state when ctx ends.
-	Create func(ctx context.Context, j *Job, save func(context.Context) error) (State, string)
+	// Maker carries out every Create; nil: there are none.
+	Maker Maker
 
 	// Waiting is told once of a shutdown whose guest has had its time and
 	// still runs. Nothing is forced by it.
@@ -147,6 +155,7 @@ func (r *Runner) takeOver(ctx context.Context, start func(Job)) {
 			break
 		}
 		r.cfg.Log.InfoContext(ctx, "job taken over", jobAttrs(j)...)
+		r.logFailure(ctx, "read the known containers", r.recall(ctx, j))
 		r.setBusy(j, true)
 		start(j)
 	}
@@ -178,6 +187,9 @@ func (r *Runner) Sync(ctx context.Context) error {
 		before := r.changes
 		r.mu.Unlock()
 		open, err := r.cfg.Store.OpenJobs(ctx)
+		if err == nil {
+			err = r.recall(ctx, open...)
+		}
 		if err != nil {
 			return err
 		}
@@ -185,6 +197,18 @@ func (r *Runner) Sync(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// recall makes the inventory know the containers of creations that other
+// processes began: until Proxmox has made them, only the database does.
+func (r *Runner) recall(ctx context.Context, list ...Job) error {
+	snap := r.cfg.Inventory.Snapshot()
+	for _, j := range list {
+		if _, known := snap.ByID(j.Container); j.Action == Create && !known {
+			return r.cfg.Inventory.Load(ctx)
+		}
+	}
+	return nil
 }
 
 // takeBusy replaces what is under way, unless that has changed since; then the
@@ -230,6 +254,9 @@ func (r *Runner) setBusy(j Job, busy bool) {
 	r.mu.Lock()
 	r.changes++
 	if busy {
+		if before := r.busy[j.Container]; before.ID == j.ID && j.Cancelled == "" {
+			j.Cancelled = before.Cancelled // who works on it hears of it later
+		}
 		r.busy[j.Container] = j
 	} else if r.busy[j.Container].ID == j.ID {
 		delete(r.busy, j.Container)
@@ -248,6 +275,7 @@ type Ask struct {
 	Leftovers bool
 	Spec      string
 	Progress  string
+	Draft     string
 	Batch     string
 	BatchSize int
 	Person    chat.Person
@@ -256,12 +284,13 @@ type Ask struct {
 }
 
 // Submit writes the job down and begins it. It returns *BusyError where the
-// container has an open job, after which nothing has been sent.
+// container has an open job, and [ErrNoDraft] where its draft is gone, after
+// which nothing has been sent.
 func (r *Runner) Submit(ctx context.Context, a Ask) (Job, error) {
 	c := a.Container
 	j := Job{
 		ID: inventory.Token(10), Container: c.ID, Cluster: c.Cluster, Node: c.Node, VMID: c.VMID, Name: c.DisplayName(),
-		Action: a.Action, Forced: a.Forced, Leftovers: a.Leftovers, Spec: a.Spec, Progress: a.Progress, Batch: a.Batch, BatchSize: a.BatchSize,
+		Action: a.Action, Forced: a.Forced, Leftovers: a.Leftovers, Spec: a.Spec, Progress: a.Progress, Draft: a.Draft, Batch: a.Batch, BatchSize: a.BatchSize,
 		State: Submitting, Person: a.Person, Channel: a.Channel, Request: a.Request, CreatedAt: r.cfg.Now(), Holder: r.cfg.Holder,
 	}
 	created, err := r.cfg.Store.CreateJob(ctx, j, lease, "")
@@ -292,12 +321,12 @@ func (r *Runner) Last(ctx context.Context, id inventory.ID, a Action) (Job, bool
 	return r.cfg.Store.LastJob(ctx, id, a)
 }
 
-// Cancel ends a job that is under way. What it has asked of Proxmox goes on
-// there. It reports whether the job was open.
+// Cancel asks a Create that is under way to end early; who works on it notices
+// at its next step, or when the lease is renewed. It reports whether the job was open.
 func (r *Runner) Cancel(ctx context.Context, id, reason string) (bool, error) {
 	ok, err := r.cfg.Store.CancelJob(ctx, id, reason)
 	if err == nil && ok {
-		r.logFailure(ctx, "read the open jobs", r.Sync(ctx)) // its holder notices at the next renewal
+		r.logFailure(ctx, "read the open jobs", r.Sync(ctx))
 	}
 	return ok, err
 }
@@ -322,13 +351,14 @@ func (r *Runner) carry(ctx context.Context, j Job) {
 		slog.String("action", string(j.Action)), slog.String("container", string(j.Container)), slog.String("cluster", j.Cluster),
 		slog.String("node", j.Node), slog.Int("vmid", j.VMID))
 	held, cancel := context.WithCancelCause(ctx)
+	wanted, end := context.WithCancelCause(held)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel(nil)
-	wg.Go(func() { r.keepLease(held, j, cancel) })
+	wg.Go(func() { r.keepLease(held, j, cancel, end) })
 
-	w := &work{Runner: r, pve: r.cfg.Clusters[j.Cluster], Job: j}
-	w.State, w.Error = w.act(held)
+	w := &work{Runner: r, pve: r.cfg.Clusters[j.Cluster], Job: j, end: end}
+	w.State, w.Error = w.act(held, wanted)
 	if held.Err() != nil {
 		r.letGo(held, w.Job)
 		return
@@ -356,7 +386,8 @@ func (r *Runner) letGo(ctx context.Context, j Job) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	if !fenced {
-		r.logFailure(ctx, "hand a job over", r.cfg.Store.RenewJob(ctx, j.ID, j.Fence, 0))
+		_, err := r.cfg.Store.RenewJob(ctx, j.ID, j.Fence, 0)
+		r.logFailure(ctx, "hand a job over", err)
 		return
 	}
 	r.setBusy(j, false)
@@ -396,7 +427,12 @@ func (r *Runner) tell(ctx context.Context, j Job) {
 	}
 }
 
-func (r *Runner) keepLease(ctx context.Context, j Job, lost context.CancelCauseFunc) {
+// cancellation is why a job that is held is to end early.
+type cancellation struct{ why string }
+
+func (c *cancellation) Error() string { return c.why }
+
+func (r *Runner) keepLease(ctx context.Context, j Job, lost, end context.CancelCauseFunc) {
 	ticker := time.NewTicker(renewEvery)
 	defer ticker.Stop()
 	for {
@@ -404,13 +440,15 @@ func (r *Runner) keepLease(ctx context.Context, j Job, lost context.CancelCauseF
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			err := r.cfg.Store.RenewJob(ctx, j.ID, j.Fence, lease)
+			cancelled, err := r.cfg.Store.RenewJob(ctx, j.ID, j.Fence, lease)
 			if errors.Is(err, ErrFenced) {
 				lost(ErrFenced)
 				return
 			}
 			if err != nil {
 				r.logFailure(ctx, "renew a lease", err)
+			} else if cancelled != "" {
+				end(&cancellation{cancelled})
 			}
 		}
 	}

@@ -217,7 +217,7 @@ func (p *process) orphan(vmid string, a jobs.Action, age time.Duration, submitte
 		err = p.db.MarkRunning(p.t.Context(), j.ID, j.Fence, upid)
 	}
 	if err == nil {
-		err = p.db.RenewJob(p.t.Context(), j.ID, j.Fence, 0)
+		_, err = p.db.RenewJob(p.t.Context(), j.ID, j.Fence, 0)
 	}
 	if err != nil {
 		p.t.Fatal(err)

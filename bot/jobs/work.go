@@ -19,19 +19,21 @@ type work struct {
 	*Runner
 	pve Proxmox
 	Job
+	end context.CancelCauseFunc // what a cancellation calls
 
 	moved  bool // it was sent anew, to the node where the container is by now
 	waited bool // Waiting was told
 }
 
 // act does what is still to be done and says how it ended. Where ctx has ended
-// meanwhile, what it returns means nothing.
-func (w *work) act(ctx context.Context) (State, string) {
+// meanwhile, what it returns means nothing; wanted ends when the job is
+// cancelled.
+func (w *work) act(ctx, wanted context.Context) (State, string) {
 	if w.pve == nil {
 		return Failed, fmt.Sprintf("cluster %s is not configured any more", w.Cluster)
 	}
 	if w.Action == Create {
-		return w.create(ctx)
+		return w.create(ctx, wanted)
 	}
 	for !w.known() {
 		if pace.Sleep(ctx, pollFirst) != nil {
@@ -64,14 +66,28 @@ func (w *work) act(ctx context.Context) (State, string) {
 }
 
 // create hands the job to who can make containers.
-func (w *work) create(ctx context.Context) (State, string) {
-	if w.cfg.Create == nil {
+func (w *work) create(ctx, wanted context.Context) (State, string) {
+	if w.cfg.Maker == nil {
 		return Failed, "this pvechat makes no containers"
 	}
-	return w.cfg.Create(ctx, &w.Job, func(ctx context.Context) error {
+	save := func(ctx context.Context) error {
 		w.setBusy(w.Job, true)
-		return w.cfg.Store.SaveProgress(ctx, w.ID, w.Fence, w.VMID, w.Progress)
-	})
+		why, err := w.cfg.Store.SaveProgress(ctx, w.ID, w.Fence, w.VMID, w.Progress)
+		if why != "" {
+			w.end(&cancellation{why})
+		}
+		return err
+	}
+	if w.Cancelled == "" {
+		state, reason := w.cfg.Maker.Carry(wanted, &w.Job, save)
+		why, cancelled := errors.AsType[*cancellation](context.Cause(wanted))
+		if !cancelled || state == Succeeded { // what is done is done
+			return state, reason
+		}
+		w.Cancelled = why.why
+	}
+	w.cfg.Maker.Abandon(ctx, &w.Job, save)
+	return Superseded, w.Cancelled
 }
 
 // known reports whether the inventory has got so far that a container which it

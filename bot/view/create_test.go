@@ -121,6 +121,16 @@ func creations(tb testing.TB, space chat.Space, snap *inventory.Snapshot, id inv
 	never.Job.Error = "Make the container: " + never.Progress.Steps[2].Error
 	cancelled := creating(w, id)
 	cancelled.Job.State, cancelled.Job.Error = jobs.Superseded, "cancelled by Ben"
+	ending := going
+	ending.Job.Cancelled = "cancelled by Ben"
+	unsure := failed
+	unsure.Progress = create.Progress{Steps: append([]create.Step(nil), never.Progress.Steps...), SubmittedAt: now}
+	unsure.Progress.Steps[2].Error = "it does not answer"
+	for i := range unsure.Progress.Steps[3:] {
+		s := &unsure.Progress.Steps[3+i]
+		s.Began, s.Ended, s.Error = time.Time{}, time.Time{}, ""
+	}
+	unsure.Job.State, unsure.Job.Error = jobs.Lost, "Make the container: it does not answer"
 	list := view.Templates{All: w.Templates, Offers: []view.Offered{{Cluster: "home", Offer: offer()}}, Space: space, May: true}
 	unread := list
 	unread.Offers, unread.May = []view.Offered{{Cluster: "home"}}, false
@@ -132,6 +142,7 @@ func creations(tb testing.TB, space chat.Space, snap *inventory.Snapshot, id inv
 		"create-deploying": view.Deploying(ct, true), "create-ended": view.DraftEnded(),
 		"creation-begins": fresh.Message(true), "creation": going.Message(true), "creation-panel": going.Panel(), "creation-done": done.Message(true),
 		"creation-failed": failed.Message(true), "creation-nothing": never.Message(true), "creation-cancelled": cancelled.Message(true),
+		"creation-ending": ending.Message(true), "creation-unsure": unsure.Message(true),
 		"creation-cancel": view.CancelCreation(ct, "c_9h2k", now), "creation-cancelling": view.Cancelling(ct),
 		"templates": list.Panel(), "templates-unread": unread.Panel(), "template": list.TemplatePage(w.At.Template), "template-download": list.TemplatePage(alpine),
 		"template-gone": view.NoTemplate("wiki"),

@@ -66,6 +66,10 @@ func (c Creation) going() (summary string, tone chat.Tone, blocks []chat.Block) 
 	if len(p.Lines) > 0 {
 		blocks = append(blocks, chat.Pre{Lines: lastLines(p.Lines)})
 	}
+	if j.Cancelled != "" {
+		return summary, chat.Neutral, append(blocks,
+			chat.Para{Text: chat.Texts(chat.B("Cancelling…"), " "+sentence(title(j.Cancelled))+" What Proxmox is at comes to its end first.")}, c.asked(false))
+	}
 	return summary, chat.Neutral, append(blocks,
 		chat.Controls{ID: "actions", Buttons: []chat.Button{{
 			ID: ID(j.Container, "cancel-create"), Label: "Cancel…", Confirm: &chat.Confirm{
@@ -201,8 +205,8 @@ func (c Creation) asked(id bool) chat.Note {
 func (c Creation) there() string {
 	ct := fmt.Sprintf("CT %d", c.Job.VMID)
 	switch {
-	case !c.Progress.Made && c.Progress.UPID != "":
-		return "perhaps " + ct + ": Proxmox was at it. If it made it, it appears on the board."
+	case c.Progress.Unsure():
+		return "perhaps " + ct + ": Proxmox was asked for it. If it is there, the board shows it."
 	case !c.Progress.Made:
 		return "nothing. No container was made."
 	case c.State == inventory.Running:
@@ -218,6 +222,12 @@ func (c Creation) there() string {
 
 // ways are the buttons after a creation that has ended before its end.
 func (c Creation) ways() []chat.Button {
+	if c.Progress.Unsure() {
+		return []chat.Button{
+			{ID: ID(c.Job.Container, "retry:"+c.Job.ID), Label: "Retry", Style: chat.Primary},
+			{ID: ID(c.Job.Container, "show"), Label: "Manage"},
+		}
+	}
 	if !c.Progress.Made {
 		return []chat.Button{{ID: "create:again:" + c.Job.ID, Label: "Try again…", Style: chat.Primary}}
 	}
@@ -238,6 +248,9 @@ func (c Creation) failed() (summary string, tone chat.Tone, blocks []chat.Block)
 		bar, _, _ := strings.Cut(progressBar(c.Progress.Percent()), " ")
 		below += fmt.Sprintf("\n%s stopped at step %d of %d", bar, at+1, n)
 		do = cmp.Or(do, c.advice(c.Progress.Steps[at]))
+	}
+	if c.Progress.Unsure() {
+		do = "Retry looks for it again."
 	}
 	do = cmp.Or(do, "Look at the reason, then try again.")
 	if c.Progress.Made && at < n {

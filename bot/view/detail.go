@@ -10,6 +10,7 @@ import (
 
 	"github.com/pvechat/pvechat/bot/access"
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/create"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/proxmox"
@@ -43,9 +44,10 @@ type Detail struct {
 	Addrs     []netip.Prefix
 	Hour      []proxmox.Sample // what was recorded of late
 
-	Services Services
-	Events   Events // for its tab
-	Banner   chat.Text
+	Unfinished *jobs.Job // the creation that did not come to its end; nil: there is none
+	Services   Services
+	Events     Events // for its tab
+	Banner     chat.Text
 
 	SharedBy string // whoever shows it to a channel
 }
@@ -91,9 +93,33 @@ func (d Detail) Panel() chat.Panel {
 		p.State = DetailState(c.ID, d.Tab, d.Services.Show, 0)
 		p.Blocks = append(p.Blocks, d.services()...)
 	default:
-		p.Blocks = append(p.Blocks, d.overview()...)
+		p.Blocks = append(p.Blocks, append(d.creation(), d.overview()...)...)
 	}
 	return p
+}
+
+// creation leads to the creation that is under way, or on from where it ended.
+func (d Detail) creation() []chat.Block {
+	id := d.Container.ID
+	progress := chat.Button{ID: ID(id, "progress"), Label: "Show progress"}
+	switch j := d.Unfinished; {
+	case d.Busy != nil && d.Busy.Action == jobs.Create:
+		return []chat.Block{
+			chat.Para{Text: chat.Texts(marks[inventory.Creating]+" ", chat.B("It is being created."), " "+howFar(create.ParseProgress(d.Busy.Progress)))},
+			chat.Controls{ID: "creation", Buttons: []chat.Button{progress}},
+		}
+	case j != nil && d.Busy == nil:
+		retry := chat.Button{ID: ID(id, "retry:"+j.ID), Label: "Retry"}
+		if d.May != nil && !d.May(access.Create) {
+			retry.Off, retry.Why = true, "it needs the "+string(access.NeededRole(access.Create))+" role"
+		}
+		progress.Label = "Show how it ended"
+		return []chat.Block{
+			chat.Para{Text: chat.Texts(markWarn+" ", chat.B("Creating it did not come to its end."), " "+cut(sentence(title(j.Error)), 300))},
+			chat.Controls{ID: "creation", Buttons: []chat.Button{retry, progress}},
+		}
+	}
+	return nil
 }
 
 func toneOf(c *inventory.Container) chat.Tone {

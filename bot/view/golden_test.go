@@ -190,6 +190,11 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 	}
 	opening := detail
 	opening.Config, opening.Status, opening.Addrs, opening.Hour = nil, nil, nil, nil
+	begun := opening
+	begun.Busy = &jobs.Job{ID: "j8k2", Action: jobs.Create, Person: ana, CreatedAt: now, Progress: creating(wizard(tb, inv.Snapshot()), jelly.ID).Progress.String()}
+	stopped := detail
+	stopped.Unfinished = &jobs.Job{ID: "j8k2", Action: jobs.Create, State: jobs.Failed, Error: "Install packages: exit code 100: mirror.example cannot be reached"}
+	stopped.May = func(p access.Permission) bool { return p != access.Create }
 	shared := detail
 	shared.SharedBy = "Ana"
 	found := inside(jelly.ID)
@@ -298,6 +303,8 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"alert-services":    told(view.ServicesDown(jelly, found.Services[2:3])).Message(),
 		"detail":            detail.Panel(),
 		"detail-opening":    opening.Panel(),
+		"detail-creating":   begun.Panel(),
+		"detail-unfinished": stopped.Panel(),
 		"shared":            shared.Shared(),
 		"graph":             view.Graph(jelly, proxmox.Day, hour(), []byte("PNG")),
 		"graph-drawing":     view.Graph(jelly, proxmox.Hour, nil, nil),

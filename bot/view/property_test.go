@@ -168,7 +168,9 @@ func TestEveryScreenIsWithinTheLimits(t *testing.T) {
 		for platform, space := range map[string]chat.Space{"slack": onS, "discord": onD} {
 			d := view.Detail{Container: c, Space: space, Every: time.Second, Now: now, Config: &cfg, Tab: view.TabOverview}
 			if dice.IntN(3) == 0 {
-				d.Busy = &jobs.Job{Action: jobs.Stop, Person: chat.Person{Name: hostile[dice.IntN(len(hostile))]}, CreatedAt: now}
+				d.Busy = &jobs.Job{Action: []jobs.Action{jobs.Stop, jobs.Create}[dice.IntN(2)], Person: chat.Person{Name: hostile[dice.IntN(len(hostile))]}, CreatedAt: now}
+			} else {
+				d.Unfinished = &jobs.Job{ID: "j8k2j8k2j8", Error: strings.Repeat(hostile[dice.IntN(len(hostile))], 30)}
 			}
 			e := view.Events{Filter: view.FilterAll, Loaded: true, More: true, Before: 77, Counts: map[inventory.EventType]int{}}
 			for i := range space.Events {

@@ -37,6 +37,17 @@ func (d *Daemon) creation(db *storage.DB, inv *inventory.Inventory, guests map[s
 	return c
 }
 
+// sweep forgets containers that nobody makes any more.
+func (d *Daemon) sweep(ctx context.Context, inv *inventory.Inventory, runner *jobs.Runner) {
+	err := inv.Sweep(ctx, func(id inventory.ID) bool {
+		_, busy := runner.Busy(id)
+		return busy
+	})
+	if err != nil && ctx.Err() == nil {
+		d.log.ErrorContext(ctx, "forget containers that were not made", "err", err)
+	}
+}
+
 // loadTemplates reads the templates. At the start a file that is wrong is left
 // out; later it keeps those of before.
 func (d *Daemon) loadTemplates() {

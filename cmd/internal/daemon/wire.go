@@ -140,7 +140,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := db.Record(ctx, handlers.Entry{At: time.Now(), Person: "pvechat", Action: "pvechat:started", Outcome: "ok", Detail: "access rules " + d.rules.Rules().Version()}); err != nil {
 		return err
 	}
-	b, err := d.assemble(db, keys)
+	b, err := d.assemble(ctx, db, keys)
 	if err != nil {
 		return err
 	}
@@ -155,10 +155,13 @@ func Keys(cfg Config) (*seal.Keyset, error) {
 	return seal.OpenFile(cfg.KeysetFile)
 }
 
-func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
+func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 	inv := inventory.New(inventory.Config{
 		Sources: sources(d.clusters), Witnesses: witnesses(d.clusters), Store: db, Every: d.cfg.Every(), Log: d.log,
 	})
+	if err := inv.Load(ctx); err != nil { // jobs that go on know their containers
+		return bot.Bot{}, fmt.Errorf("read the known containers: %w", err)
+	}
 	parts := struct {
 		jobs    map[string]jobs.Proxmox
 		reads   map[string]handlers.Proxmox
@@ -204,7 +207,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 		Changed: func(id inventory.ID) { keep.Touch(); alarm.Acted(id) },
 		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
 		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
-		Create:  made.creator.Carry,
+		Maker:   made.creator,
 	})
 	watched := make([]chat.Platform, len(d.platforms))
 	for i, p := range d.platforms {
@@ -286,6 +289,8 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 		After: func(ctx context.Context) {
 			if err := runner.Sync(ctx); err != nil && ctx.Err() == nil {
 				d.log.ErrorContext(ctx, "read the open jobs", "err", err)
+			} else if err == nil {
+				d.sweep(ctx, inv, runner)
 			}
 			counted()
 			if ours.Load() {
@@ -310,12 +315,7 @@ func (d *Daemon) assemble(db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
 		Handler:   front,
 		Log:       d.log,
 		Parts: map[string]bot.Runner{
-			"refresh": bot.RunFunc(func(ctx context.Context) error {
-				if err := inv.Load(ctx); err != nil {
-					return fmt.Errorf("read the known containers: %w", err)
-				}
-				return refresh.Run(ctx)
-			}),
+			"refresh": refresh,
 			"alerts":  alarm,
 			"endings": bot.Every{Period: 12 * time.Hour, Do: func(ctx context.Context) { d.endings(ctx, alarm) }},
 			"rules":   bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
