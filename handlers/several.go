@@ -192,6 +192,7 @@ type batch struct {
 	submitted bool // every job that there will be is there
 	edited    time.Time
 	claimed   bool // this process tells the end
+	told      bool
 }
 
 func (b *batch) show(at place) {
@@ -251,6 +252,9 @@ const progressEvery = 3 * time.Second
 func (h *Handlers) progress(ctx context.Context, id string, b *batch, j jobs.Job, submitted bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.told {
+		return nil // by another of its jobs, which ended in the same moment
+	}
 	b.submitted = b.submitted || submitted
 	var err error
 	if b.Jobs, err = h.Jobs.Batch(ctx, id); err != nil {
@@ -279,6 +283,7 @@ func (h *Handlers) progress(ctx context.Context, id string, b *batch, j jobs.Job
 	if platform := h.platform(b.at.ref.Platform); platform != nil {
 		err := platform.Update(ctx, b.at.ref, panel)
 		if err == nil || ctx.Err() != nil {
+			b.told = err == nil
 			h.batches.drop(id)
 			return cmp.Or(err, ctx.Err())
 		}
@@ -287,6 +292,7 @@ func (h *Handlers) progress(ctx context.Context, id string, b *batch, j jobs.Job
 	if err := h.tellDirectly(ctx, j, view.AsMessage(panel)); err != nil {
 		return err
 	}
+	b.told = true
 	h.batches.drop(id)
 	return nil
 }
