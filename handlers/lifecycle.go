@@ -200,8 +200,11 @@ func (h *Handlers) underWay(ctx context.Context, r *Request, j jobs.Job, token s
 		}
 	case r.InPanel || r.Source.Kind == chat.PrivateRef && r.Arg != "":
 		own := r.Arg != "" || isDetail && id == r.Container.ID // our question, or this container's detail
-		a.Now, a.InPlace = view.Progress(r.Container, j, token, h.Now()), own
-		a.Shown = func(ref chat.Ref) { h.pending.shown(j.ID, place{ref: ref, panel: true}) }
+		p := view.Progress(r.Container, j, token, h.Now())
+		if a.Now, a.InPlace = p, own; !r.InPanel { // a question that was a message is answered in it
+			a.Now = view.AsMessage(p)
+		}
+		a.Shown = func(ref chat.Ref) { h.pending.shown(j.ID, place{ref: ref, panel: r.InPanel}) }
 		if own {
 			h.Live.Close(r.Source)
 		}

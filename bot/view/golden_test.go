@@ -506,3 +506,12 @@ func TestSizesAndTimes(t *testing.T) {
 		}
 	}
 }
+
+func TestASummaryEndsEachSentenceOnce(t *testing.T) {
+	for word, want := range map[string]string{"starting…": "web: starting… CT 101", "running": "web: running. CT 101"} {
+		p := chat.Panel{Lead: &chat.Lead{Name: "web", Word: word, Facts: chat.Texts("CT 101")}}
+		if got := view.Summary(p); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}

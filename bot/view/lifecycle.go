@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
@@ -118,7 +119,7 @@ func Progress(c *inventory.Container, j jobs.Job, token string, now time.Time) c
 // Summary says a panel in one sentence.
 func Summary(p chat.Panel) string {
 	if p.Lead != nil {
-		return fmt.Sprintf("%s: %s. %s", p.Lead.Name, p.Lead.Word, p.Lead.Facts)
+		return fmt.Sprintf("%s: %s %s", p.Lead.Name, sentence(p.Lead.Word), p.Lead.Facts)
 	}
 	var parts []string
 	for _, b := range p.Blocks {
@@ -290,7 +291,7 @@ func sentence(s string) string {
 	if s == "" {
 		return ""
 	}
-	if strings.ContainsAny(s[len(s)-1:], ".?…") {
+	if last, _ := utf8.DecodeLastRuneInString(s); strings.ContainsRune(".?…", last) {
 		return s
 	}
 	return s + "."

@@ -255,6 +255,9 @@ func TestCommandsWorkWhereverTheyAreTyped(t *testing.T) {
 			here.Command("stop wiki")
 			here.Sees("Stop wiki?", "This question ends").Press("Stop container")
 			here.Sees("Stopped wiki").Dismiss()
+			if n := here.Count("This question ends"); n != 0 {
+				t.Errorf("in %q: the question stays below its answer", place)
+			}
 			w.Told()
 			want = append(want, "vzstart", "vzstop")
 			wantTasks(t, w, 102, want...)
