@@ -66,7 +66,8 @@ const burst = 30
 // BenchmarkClick is a read from the envelope on the socket to its answer on the
 // wire: "/pve list" of 10,000 containers, through the SDK, the adapter, the
 // router and the views, beside the same adapter with an empty handler. The
-// times are medians of clicks that take turns.
+// times are medians of clicks that take turns, each as often after one of its
+// own kind as after the other: what a click leaves in the caches counts.
 func BenchmarkClick(b *testing.B) {
 	benchmarkClicks(b, reads(b, 10000), emptyPanel, []click{
 		{"slack/show", onSlack, "show ct-00042"},
@@ -106,8 +107,13 @@ func benchmarkClicks(b *testing.B, full chat.Handler, least chat.Surface, clicks
 					ours, bare = c.connect(b, bot.NewDispatcher(full, bot.NewMetrics()), c.command), c.connect(b, empty{full, least}, c.command)
 					b.StartTimer()
 				}
+				if i%2 == 0 {
+					floor = append(floor, bare.click(b))
+				}
 				mine = append(mine, ours.click(b))
-				floor = append(floor, bare.click(b))
+				if i%2 != 0 {
+					floor = append(floor, bare.click(b))
+				}
 			}
 			ours.end()
 			bare.end()
