@@ -148,7 +148,7 @@ func New(c Config) (*Adapter, error) {
 		api: slackgo.New(string(c.BotToken),
 			slackgo.OptionAPIURL(c.APIURL),
 			slackgo.OptionAppLevelToken(string(c.AppToken)),
-			slackgo.OptionHTTPClient(viewIDs{c.HTTPClient}),
+			slackgo.OptionHTTPClient(web{c.HTTPClient}),
 			slackgo.OptionLog(silent)),
 		answers: answers{now: c.Now},
 		groups:  groups{wanted: c.Groups},

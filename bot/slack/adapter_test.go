@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -290,11 +292,43 @@ func TestWhatIsSentIsWhatWasMeasured(t *testing.T) {
 	} {
 		var measured []string
 		for _, b := range blocks {
-			measured = append(measured, string(b.(encoded)))
+			measured = append(measured, string(*b.(*encoded)))
 		}
 		if want := "[" + strings.Join(measured, ",") + "]"; !strings.Contains(sent[method], want) {
 			t.Errorf("%s sent\n%s, not\n%s", method, sent[method], want)
 		}
+	}
+}
+
+// The SDK leaves the end of a long answer unread, and such a connection cannot
+// be used again.
+func TestALongAnswerDoesNotCostTheConnection(t *testing.T) {
+	var dials atomic.Int64
+	d := office(t, setup{config: func(c *Config) {
+		c.HTTPClient.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			dials.Add(1)
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}
+	}})
+	var long []chat.Block
+	for range 6 {
+		long = append(long, chat.Para{Text: chat.Texts(strings.Repeat("n", 2000))})
+	}
+	message, err := d.a.Post(d.ctx, chat.Target{Channel: ops}, chat.Message{Blocks: long})
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := chat.Ref{Platform: chat.Slack, Kind: chat.HomeRef, ID: ana}
+	before := dials.Load()
+	for range 3 {
+		for at, s := range map[chat.Ref]chat.Surface{message: chat.Message{Blocks: long}, home: chat.Home{Blocks: long}} {
+			if err := d.a.Update(d.ctx, at, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if n := dials.Load() - before; n > 0 {
+		t.Errorf("%d more connections for six more calls", n)
 	}
 }
 

@@ -298,7 +298,9 @@ func (a *Adapter) window(ctx context.Context, act *act, s chat.Surface, replace 
 		if act.trigger == "" {
 			return slackgo.SlackErrorResponse{Err: "expired_trigger_id"}
 		}
-		v, err := open(ctx, string(act.trigger), renderModal(s, act.inv.Channel, viewSize))
+		view := renderModal(s, act.inv.Channel, viewSize)
+		ctx := apart(ctx, &view.Blocks)
+		v, err := open(ctx, string(act.trigger), view)
 		if err == nil {
 			at.ID = v.ID
 		}

@@ -2,9 +2,11 @@ package slack
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/pvechat/pvechat/bot/chat"
 )
@@ -24,45 +26,49 @@ func width(s string) int {
 // clean drops characters that show nothing, or that turn what follows around,
 // and keeps line breaks.
 func clean(s string) string {
-	if ordinary(s) {
+	if strings.IndexFunc(s, func(r rune) bool { return unclean(r) || r == utf8.RuneError }) < 0 {
 		return s
 	}
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r == '\n':
-			return r
 		case r == '\t', r == '\u2028', r == '\u2029':
 			return ' '
-		case unicode.IsControl(r), r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+		case unclean(r):
 			return -1
 		}
 		return r
 	}, s)
 }
 
-// ordinary reports whether s is a single line of printable ASCII, as most is.
-func ordinary(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
+// unclean reports whether a character is not shown as it is.
+func unclean(r rune) bool {
+	switch {
+	case r < ' ':
+		return r != '\n'
+	case r < 0x7f:
+		return false
 	}
-	return true
+	return unicode.IsControl(r) || r >= '\u2028' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 // line is s on a single line.
-func line(s string) string {
-	if ordinary(s) {
-		return s
-	}
-	return strings.ReplaceAll(clean(s), "\n", " ")
-}
+func line(s string) string { return strings.ReplaceAll(clean(s), "\n", " ") }
 
 // blank reports whether s shows nothing; Slack refuses such texts.
-func blank(s string) bool { return strings.TrimSpace(clean(s)) == "" }
+func blank(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return !unicode.IsSpace(r) && !unclean(r) }) < 0
+}
+
+// bare reports whether t shows nothing.
+func bare(t chat.Text) bool {
+	return !slices.ContainsFunc(t, func(s chat.Span) bool { return s.Style >= chat.Clock && s.Style <= chat.Day || !blank(s.Text) })
+}
 
 // cut shortens s to a number of characters, the ellipsis included.
 func cut(s string, characters int) string {
+	if len(s) <= characters {
+		return s
+	}
 	if r := []rune(s); len(r) > characters {
 		return strings.TrimRight(string(r[:characters-1]), " ") + ellipsis
 	}
@@ -98,6 +104,13 @@ func plain(s string, limit int) string {
 
 // special are the characters that escaped changes.
 const special = "&<>*~|`_@"
+
+var specials = func() (set [utf8.RuneSelf]bool) {
+	for _, c := range special {
+		set[c] = true
+	}
+	return set
+}()
 
 // escaped is how one character of somebody's text appears in mrkdwn, where it
 // must mean nothing. Slack knows no escape for its markers, so they become
@@ -140,12 +153,25 @@ func escapedCode(r rune) string {
 // an entity, a date or a marker.
 func mrkdwn(t chat.Text, limit int) string {
 	w := &cutter{limit: limit}
+	w.b.Grow(min(bytesOf(t), 4*limit))
 	if w.text(t) {
 		return w.b.String()
 	}
 	w = &cutter{limit: limit - 1}
 	w.text(t)
 	return w.b.String() + ellipsis
+}
+
+// bytesOf is about how many bytes t will take.
+func bytesOf(t chat.Text) int {
+	n := 16
+	for _, s := range t {
+		n += len(s.Text) + 2
+		if s.Style >= chat.Clock {
+			n += 60
+		}
+	}
+	return n
 }
 
 // cutter writes pieces that must stay whole until one does not fit.
@@ -166,8 +192,30 @@ func (w *cutter) add(s string, reserve int) bool {
 	return true
 }
 
+// asIs is the width of s where clean and escaped change nothing in it, which is
+// seen in one look.
+func asIs(s string) (width int, ok bool) {
+	for i := 0; i < len(s); {
+		r, n := rune(s[i]), 1
+		if r >= utf8.RuneSelf {
+			r, n = utf8.DecodeRuneInString(s[i:])
+		}
+		if unclean(r) || r == utf8.RuneError || r < utf8.RuneSelf && specials[r] {
+			return 0, false
+		}
+		i += n
+		width += utf16.RuneLen(r)
+	}
+	return width, true
+}
+
 func (w *cutter) text(t chat.Text) bool {
 	for _, s := range t {
+		if n, ok := asIs(s.Text); ok && s.Style == chat.Normal && w.used+n <= w.limit {
+			w.used += n
+			w.b.WriteString(s.Text)
+			continue
+		}
 		ok := false
 		switch s.Style {
 		case chat.Clock, chat.ClockSec, chat.Age, chat.Day:
@@ -201,18 +249,20 @@ func (w *cutter) runes(s string, escape func(rune) string, reserve int) bool {
 // marked puts markers around each line of s. Slack takes them as markers only
 // where a line begins and ends inside them and no blank is next to them.
 func (w *cutter) marked(mark, s string, escape func(rune) string) bool {
-	for i, l := range strings.Split(s, "\n") {
-		if i > 0 && !w.add("\n", 0) {
+	first := true
+	for l := range strings.SplitSeq(s, "\n") {
+		if !first && !w.add("\n", 0) {
 			return false
 		}
+		first = false
 		body := strings.TrimLeft(l, " ")
 		if !w.add(l[:len(l)-len(body)], 0) {
 			return false
 		}
 		l, body = body, strings.TrimRight(body, " ")
 		if body != "" {
-			first := []rune(body)[:1]
-			if !w.add(mark, width(escape(first[0]))+len(mark)) {
+			letter, _ := utf8.DecodeRuneInString(body)
+			if !w.add(mark, width(escape(letter))+len(mark)) {
 				return false
 			}
 			whole := w.runes(body, escape, len(mark))

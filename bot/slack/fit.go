@@ -1,7 +1,6 @@
 package slack
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -36,21 +35,6 @@ type piece struct {
 	kind   kind
 	blocks []encoded
 }
-
-// encoded is a block that is JSON already. It is sent as it was measured: the
-// SDK, which encodes a tree once more at each level, only copies it.
-type encoded []byte
-
-func encode(block any) encoded {
-	b, _ := json.Marshal(block) // nothing that is rendered here can fail to marshal
-	return b
-}
-
-func (e encoded) MarshalJSON() ([]byte, error) { return e, nil }
-
-// BlockType and ID make it a block to the SDK, which asks for neither.
-func (encoded) BlockType() slackgo.MessageBlockType { return "" }
-func (encoded) ID() string                          { return "" }
 
 // fit returns the blocks of pieces within both limits. What is left out goes
 // from the end, rows first, and a line says how many.
@@ -87,7 +71,8 @@ func fit(pieces []piece, blocks, limit int, measure func([]byte) int) []slackgo.
 	fitted := make([]slackgo.Block, 0, n+1)
 	say := func(s string) {
 		for _, b := range note(chat.Texts(s)) {
-			fitted = append(fitted, encode(b))
+			line := encoded(write(nil, b))
+			fitted = append(fitted, &line)
 		}
 	}
 	for i, p := range pieces {
@@ -95,8 +80,8 @@ func fit(pieces []piece, blocks, limit int, measure func([]byte) int) []slackgo.
 			say(fmt.Sprintf("… and %d more", left))
 		}
 		if !out[i] {
-			for _, b := range p.blocks {
-				fitted = append(fitted, b)
+			for j := range p.blocks {
+				fitted = append(fitted, &p.blocks[j])
 			}
 		}
 	}

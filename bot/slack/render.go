@@ -193,7 +193,7 @@ func renderHome(s chat.Surface) slackgo.HomeTabViewRequest {
 func lead(l chat.Lead, title string) chat.Text {
 	var facts []chat.Text
 	add := func(t chat.Text) {
-		if !blank(t.String()) {
+		if !bare(t) {
 			facts = append(facts, t)
 		}
 	}
@@ -220,28 +220,7 @@ func intro(f chat.Form) []chat.Block {
 	return append([]chat.Block{h}, rest...)
 }
 
-// Blocks in Slack's shapes. The SDK's own types for these three encode every
-// element by itself and the whole once more.
-type (
-	section struct {
-		Type      string                     `json:"type"`
-		Text      *slackgo.TextBlockObject   `json:"text,omitempty"`
-		BlockID   string                     `json:"block_id,omitempty"`
-		Fields    []*slackgo.TextBlockObject `json:"fields,omitempty"`
-		Accessory slackgo.BlockElement       `json:"accessory,omitempty"`
-	}
-	contextual struct {
-		Type     string                     `json:"type"`
-		Elements []*slackgo.TextBlockObject `json:"elements"`
-	}
-	actions struct {
-		Type     string                 `json:"type"`
-		BlockID  string                 `json:"block_id,omitempty"`
-		Elements []slackgo.BlockElement `json:"elements"`
-	}
-)
-
-func sectionOf(t chat.Text) *section { return &section{Type: "section", Text: mrkdwnText(t, maxText)} }
+func sectionOf(t chat.Text) section { return section{text: mrkdwnText(t, maxText)} }
 
 // renderer collects the pieces of one surface.
 type renderer struct {
@@ -249,6 +228,8 @@ type renderer struct {
 	headers bool   // a heading is a header block
 	view    bool   // Slack keeps what a person chose when it is updated
 	pieces  []piece
+	encoded []encoded       // their blocks
+	json    []byte          // what those are made of
 	ids     map[string]bool // block ids so far
 }
 
@@ -261,6 +242,8 @@ func suffix(state string) string {
 }
 
 func (r *renderer) blocks(blocks []chat.Block) {
+	r.pieces, r.encoded = slices.Grow(r.pieces, len(blocks)), slices.Grow(r.encoded, 2*len(blocks))
+	r.json = slices.Grow(r.json, 800*len(blocks)) // a row takes so much
 	for _, b := range blocks {
 		switch b := b.(type) {
 		case chat.Heading:
@@ -298,15 +281,17 @@ func (r *renderer) add(k kind, blocks ...any) {
 	if len(blocks) == 0 {
 		return
 	}
-	p := piece{k, make([]encoded, len(blocks))}
-	for i, b := range blocks {
-		p.blocks[i] = encode(b)
+	first := len(r.encoded)
+	for _, b := range blocks {
+		start := len(r.json)
+		r.json = write(r.json, b)
+		r.encoded = append(r.encoded, r.json[start:len(r.json):len(r.json)])
 	}
-	r.pieces = append(r.pieces, p)
+	r.pieces = append(r.pieces, piece{k, r.encoded[first:len(r.encoded):len(r.encoded)]})
 }
 
 func (r *renderer) section(t chat.Text) {
-	if !blank(t.String()) {
+	if !bare(t) {
 		r.add(other, sectionOf(t))
 	}
 }
@@ -326,7 +311,7 @@ func headed(h chat.Heading) chat.Text {
 	if blank(h.Text) {
 		return h.Below
 	}
-	if blank(h.Below.String()) {
+	if bare(h.Below) {
 		return t
 	}
 	return chat.Texts(t, "\n", h.Below)
@@ -337,55 +322,61 @@ func (r *renderer) row(row chat.Row) {
 	if blank(name) {
 		name = "–"
 	}
-	t := chat.Texts(chat.B(name))
-	if tail := joined([]chat.Text{chat.Texts(line(row.Word)), chat.Texts(line(row.Where))}); len(tail) > 0 {
-		t = chat.Texts(t, "  ", tail)
+	t := make(chat.Text, 0, 8)
+	if !blank(row.Mark) {
+		t = append(t, chat.Span{Text: line(row.Mark)}, chat.Span{Text: " "})
 	}
-	s := sectionOf(prefixed(row.Mark, t))
-	s.BlockID = r.blockID(row.ID)
-	if menu := r.menu(row); menu != nil {
-		s.Accessory = menu
+	t = append(t, chat.B(name))
+	gap := "  "
+	for _, s := range [...]string{row.Word, row.Where} {
+		if !blank(s) {
+			t = append(t, chat.Span{Text: gap}, chat.Span{Text: line(s)})
+			gap = " · "
+		}
 	}
-	r.add(listed, append([]any{s}, note(joined([]chat.Text{row.Facts, chat.Texts(row.Dots)}))...)...)
+	s := sectionOf(t)
+	s.id = r.blockID(row.ID)
+	if menu := r.menu(row); len(menu.options) > 0 {
+		s.accessory = menu
+	}
+	dim := joined([]chat.Text{row.Facts, {{Text: row.Dots}}})
+	if bare(dim) {
+		r.add(listed, s)
+	} else {
+		r.add(listed, s, noteOf(dim))
+	}
 }
 
-// menu is the overflow menu of a row; nil where nothing can be done. Its
-// options are told apart by their values, so its own id only carries state.
-func (r *renderer) menu(row chat.Row) *slackgo.OverflowBlockElement {
-	id := "ct:" + strings.TrimPrefix(row.ID, "row:") + ":menu" + r.suffix
-	if !usable(id) {
-		return nil
+// menu is the overflow menu of a row; without options where nothing can be done.
+// They are told apart by their values, so its own id only carries state.
+func (r *renderer) menu(row chat.Row) overflow {
+	menu := overflow{id: "ct:" + strings.TrimPrefix(row.ID, "row:") + ":menu" + r.suffix, options: make([]menuOption, 0, maxMenu)}
+	if !usable(menu.id) {
+		return menu
 	}
-	menu := slackgo.NewOverflowBlockElement(id)
-	seen := map[string]bool{}
 	for _, b := range row.Menu {
-		if b.Off || b.ID == "" || seen[b.ID] || width(b.ID) > maxOptionValue || b.URL != "" && !webAddress(b.URL) {
+		seen := func(o menuOption) bool { return o.value == b.ID }
+		if b.Off || b.ID == "" || width(b.ID) > maxOptionValue || b.URL != "" && !webAddress(b.URL) || slices.ContainsFunc(menu.options, seen) {
 			continue
 		}
-		if len(menu.Options) == maxMenu {
+		if len(menu.options) == maxMenu {
 			break
 		}
-		seen[b.ID] = true
-		o := slackgo.NewOptionBlockObject(b.ID, plainText(b.Label, maxOption), nil)
-		o.URL = b.URL
-		menu.Options = append(menu.Options, o)
-	}
-	if len(menu.Options) == 0 {
-		return nil
+		menu.options = append(menu.options, menuOption{plain(b.Label, maxOption), b.ID, b.URL})
 	}
 	return menu
 }
 
 func (r *renderer) item(it chat.Item) {
 	t := it.Text
-	if blank(t.String()) {
+	if bare(t) {
 		t = chat.Texts("–")
 	}
 	s := sectionOf(t)
 	dim := []chat.Text{it.Note}
 	if it.Button != nil {
 		if b, why := r.button(*it.Button); b != nil {
-			s.Accessory = b
+			s.accessory = b
 		} else {
 			dim = append(dim, notNow([]string{why}))
 		}
@@ -396,13 +387,13 @@ func (r *renderer) item(it chat.Item) {
 func (r *renderer) fields(fields chat.Fields) {
 	for len(fields) > 0 {
 		n := min(len(fields), maxFields)
-		s := &section{Type: "section"}
+		var s section
 		for _, f := range fields[:n] {
 			v := f.Value
-			if blank(v.String()) {
+			if bare(v) {
 				v = chat.Texts("–")
 			}
-			s.Fields = append(s.Fields, mrkdwnText(headed(chat.Heading{Text: line(f.Label), Below: v}), maxField))
+			s.fields = append(s.fields, mrkdwnText(headed(chat.Heading{Text: line(f.Label), Below: v}), maxField))
 		}
 		r.add(other, s)
 		fields = fields[n:]
@@ -684,11 +675,13 @@ func (r *renderer) blockID(id string) string {
 }
 
 func note(t chat.Text) []any {
-	if blank(t.String()) {
+	if bare(t) {
 		return nil
 	}
-	return []any{contextual{"context", []*slackgo.TextBlockObject{mrkdwnText(t, maxText)}}}
+	return []any{noteOf(t)}
 }
+
+func noteOf(t chat.Text) contextual { return contextual{mrkdwnText(t, maxText)} }
 
 // notNow says what cannot be pressed, and why.
 func notNow(off []string) chat.Text {
@@ -709,16 +702,17 @@ func plainText(s string, limit int) *slackgo.TextBlockObject {
 	return slackgo.NewTextBlockObject(slackgo.PlainTextType, plain(s, limit), true, false)
 }
 
-// mrkdwnText is t with Slack's own linking switched off.
-func mrkdwnText(t chat.Text, limit int) *slackgo.TextBlockObject {
-	return slackgo.NewTextBlockObject(slackgo.MarkdownType, mrkdwn(t, limit), false, true)
-}
+func mrkdwnText(t chat.Text, limit int) mrkdwnObject { return mrkdwnObject(mrkdwn(t, limit)) }
 
 // joined puts a dot between texts that show something.
 func joined(texts []chat.Text) chat.Text {
-	var out chat.Text
+	n := 0
 	for _, t := range texts {
-		if blank(t.String()) {
+		n += len(t) + 1
+	}
+	out := make(chat.Text, 0, n)
+	for _, t := range texts {
+		if bare(t) {
 			continue
 		}
 		if len(out) > 0 {

@@ -80,12 +80,16 @@ func (a *Adapter) Update(ctx context.Context, at chat.Ref, s chat.Surface) error
 		})
 	case chat.PanelRef:
 		return a.call(ctx, "views.update", "", func() error {
-			_, err := a.api.UpdateViewContext(ctx, renderModal(s, at.Channel, viewSize), "", "", at.ID)
+			view := renderModal(s, at.Channel, viewSize)
+			ctx := apart(ctx, &view.Blocks)
+			_, err := a.api.UpdateViewContext(ctx, view, "", "", at.ID)
 			return err
 		})
 	case chat.HomeRef:
 		return a.call(ctx, "views.publish", "", func() error {
-			_, err := a.api.PublishViewContext(ctx, slackgo.PublishViewContextRequest{UserID: at.ID, View: renderHome(s)})
+			view := renderHome(s)
+			ctx := apart(ctx, &view.Blocks)
+			_, err := a.api.PublishViewContext(ctx, slackgo.PublishViewContextRequest{UserID: at.ID, View: view})
 			return err
 		})
 	case chat.PrivateRef:
@@ -125,15 +129,26 @@ func (a *Adapter) call(ctx context.Context, method, channel string, do func() er
 	return a.paced(ctx, method, channel, func() error { return apiError(method, do()) })
 }
 
-// viewIDs is a client for the SDK that keeps of a view in an answer its id, which
-// is all that matters here: the state of one without input comes in a shape that
-// the SDK takes for a failure, and the window is open all the same.
-type viewIDs struct{ *http.Client }
+// web is the SDK's way to the network. It puts in the blocks that [apart] has
+// taken out, and reads answers to their end, or the next call would have to
+// connect anew. It keeps of a view in an answer its id, which is all that
+// matters here: the state of one without input comes in a shape that the SDK
+// takes for a failure, and the window is open all the same.
+type web struct{ *http.Client }
 
-func (c viewIDs) Do(req *http.Request) (*http.Response, error) {
+func (c web) Do(req *http.Request) (*http.Response, error) {
+	if blocks, ok := req.Context().Value(blocksKey{}).([]slackgo.Block); ok {
+		if err := put(req, blocks); err != nil {
+			return nil, err
+		}
+	}
 	resp, err := c.Client.Do(req)
-	if err != nil || !strings.HasPrefix(path.Base(req.URL.Path), "views.") {
-		return resp, err
+	if err != nil {
+		return nil, err
+	}
+	if !strings.HasPrefix(path.Base(req.URL.Path), "views.") {
+		resp.Body = wholeBody{resp.Body}
+		return resp, nil
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
@@ -150,6 +165,16 @@ func (c viewIDs) Do(req *http.Request) (*http.Response, error) {
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return resp, nil
+}
+
+// wholeBody is read to its end when it is closed. The SDK stops where the JSON
+// does.
+type wholeBody struct{ io.ReadCloser }
+
+func (b wholeBody) Close() error {
+	const most = 64 << 10 // to read more takes longer than to connect
+	_, _ = io.CopyN(io.Discard, b.ReadCloser, most)
+	return b.ReadCloser.Close()
 }
 
 // errTrigger means that a view cannot be opened by this act any more.

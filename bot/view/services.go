@@ -37,11 +37,12 @@ var serviceMarks = map[guest.ServiceState]string{
 
 // serviceDots are the services of a row: "SVC ●●○". Before a look there is a dash.
 func serviceDots(r *services.Report) string {
-	label := "SVC" + nbsp
+	const none = "SVC" + nbsp
+	label := none
 	up, total := r.Count()
 	switch {
 	case !r.Known() || total == 0:
-		return label + dash
+		return none + dash
 	case r.Problem != "":
 		label += "was" + nbsp
 	}

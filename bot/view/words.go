@@ -82,13 +82,15 @@ func percent(p int) string {
 	return strconv.Itoa(p) + nbsp + "%"
 }
 
+var levels = [...]string{"▁", "▂", "▃", "▄", "▅", "▆", "▇"}
+
 // level is the one glyph of a measure on a list: quiet below 70, then a colour.
 func level(p int) string {
 	switch {
 	case p < 0:
 		return ""
 	case p < 70:
-		return string([]rune("▁▂▃▄▅▆▇")[p/10])
+		return levels[p/10]
 	case p <= 90:
 		return "🟨"
 	}
@@ -100,7 +102,7 @@ func measure(label string, p int) string {
 	if p < 0 {
 		return label + nbsp + dash
 	}
-	return label + nbsp + level(p) + nbsp + percent(p)
+	return label + nbsp + level(p) + nbsp + strconv.Itoa(p) + nbsp + "%"
 }
 
 // Bytes writes a size in 1024s: one decimal below 10 unless it is whole.
