@@ -1,8 +1,16 @@
 # What people run while they work on pvechat. CI runs `check` through .ci/run.
 
 GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.0
+CYCLONEDX := github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.10.0
 
-.PHONY: build test race lint check golden demo screenshots bench profile
+# What is released for.
+ARCHES := amd64 arm64
+DIST := dist
+MODULE := github.com/pvechat/pvechat
+VERSION := $(shell git describe --tags --dirty --match 'v*' 2>/dev/null || TZ=UTC git log -1 --format=v0.0.0-%cd.%h --date=format-local:%Y%m%d%H%M%S)
+
+.PHONY: build test race lint check golden demo screenshots bench profile dist deb
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
@@ -19,6 +27,20 @@ lint:
 	go run $(GOLANGCI) run ./...
 
 check: build lint test race
+
+# Static binaries, what is in them (CycloneDX), Debian packages, checksums.
+dist:
+	rm -rf dist
+	set -e; for arch in $(ARCHES); do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -ldflags='-s -w -X $(MODULE)/cmd/internal/daemon.release=$(VERSION)' -o dist/pvechat_linux_$$arch ./cmd/pvechat; \
+		go run $(CYCLONEDX) bin -json -version $(VERSION) -output dist/pvechat_linux_$$arch.cdx.json dist/pvechat_linux_$$arch; \
+		$(MAKE) -s deb ARCH=$$arch; \
+	done
+	cd dist && sha256sum * >SHA256SUMS
+
+# The package of a binary that is there.
+deb:
+	ARCH=$(ARCH) VERSION=$(VERSION) DIST=$(DIST) go run $(NFPM) package --config deploy/deb/nfpm.yaml --packager deb --target $(DIST)
 
 golden:
 	go test ./bot/view -update

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -96,5 +97,32 @@ func (h Health) handler() http.Handler {
 			}
 		}
 	}
-	return mux
+	return h.count(mux)
 }
+
+// count counts requests by the endpoint that took them.
+func (h Health) count(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answered := &answered{ResponseWriter: w, status: http.StatusOK}
+		mux.ServeHTTP(answered, r)
+		_, path, known := strings.Cut(r.Pattern, " ")
+		if !known {
+			path = "other" // no label is made of what strangers ask for
+		}
+		h.Metrics.Requested(path, answered.status)
+	})
+}
+
+// answered remembers the status of an answer.
+type answered struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answered) WriteHeader(status int) {
+	a.status = status
+	a.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for [http.ResponseController].
+func (a *answered) Unwrap() http.ResponseWriter { return a.ResponseWriter }

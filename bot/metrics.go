@@ -31,6 +31,7 @@ type Metrics struct {
 	jobs       *prometheus.CounterVec
 	open       *prometheus.GaugeVec
 	containers *prometheus.GaugeVec
+	requests   *prometheus.CounterVec
 
 	mu   sync.Mutex
 	seen map[chat.PlatformName]time.Time // since when it was connected, the last time that it was
@@ -67,6 +68,7 @@ func NewMetrics() *Metrics {
 	m.jobs = counter("jobs_total", "Actions that ended, by how.", "action", "state")
 	m.open = gauge("jobs_open", "Actions under way, by state.", "state")
 	m.containers = gauge("containers", "Containers, by state.", "state")
+	m.requests = counter("http_requests_total", "Requests to pvechat, by endpoint and status; other is no endpoint of it.", "endpoint", "status")
 	return m
 }
 
@@ -74,6 +76,11 @@ func NewMetrics() *Metrics {
 func (m *Metrics) Call(cluster string, c proxmox.Call) {
 	m.calls.WithLabelValues(cluster, c.Method, c.Endpoint, strconv.Itoa(c.Status)).Inc()
 	m.took.WithLabelValues(cluster).Observe(c.Duration.Seconds())
+}
+
+// Requested counts a request to the bot.
+func (m *Metrics) Requested(endpoint string, status int) {
+	m.requests.WithLabelValues(endpoint, strconv.Itoa(status)).Inc()
 }
 
 // Refreshed counts a refresh of a cluster.

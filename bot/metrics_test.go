@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -43,6 +44,7 @@ func everything(t *testing.T) *Metrics {
 	m.Refreshed("home", time.Unix(2, 0), errors.New("no answer"))
 	m.Skipped(chat.Slack)
 	m.JobEnded("start", "succeeded")
+	m.Requested("/readyz", 200)
 	m.States(map[string]int{"running": 1}, map[string]int{"stopped": 2})
 	for _, err := range []error{nil, &chat.RateLimitedError{}, chat.ErrGone, chat.ErrForbidden, errors.New("else")} {
 		p := m.Watch(refusing{err: err})
@@ -192,6 +194,27 @@ func TestDeployNamesOnlyMetricsThatExist(t *testing.T) {
 	for _, f := range families {
 		if !used[f.GetName()] {
 			t.Errorf("%s is on no dashboard and in no rule", f.GetName())
+		}
+	}
+}
+
+// Requests are counted by endpoint, and what strangers ask for makes no label.
+func TestRequestsAreCountedByEndpoint(t *testing.T) {
+	m := NewMetrics()
+	h := Health{Metrics: m, Checks: func(context.Context) []Check { return []Check{{Name: "database", Detail: "down"}} }}.handler()
+	for _, r := range []string{"GET /healthz", "GET /readyz", "GET /readyz", "POST /readyz", "GET /canary", "GET /canary/../canary2"} {
+		method, path, _ := strings.Cut(r, " ")
+		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, path, nil))
+	}
+	got := values(t, m)
+	for series, want := range map[string]float64{"endpoint=/healthz,status=200": 1, "endpoint=/readyz,status=503": 2, "endpoint=other,status=404": 1, "endpoint=other,status=405": 1} {
+		if got["pvechat_http_requests_total{"+series+"}"] != want {
+			t.Errorf("%s: %v, want %v", series, got["pvechat_http_requests_total{"+series+"}"], want)
+		}
+	}
+	for series := range got {
+		if strings.Contains(series, "canary") {
+			t.Errorf("a label of a stranger's: %s", series)
 		}
 	}
 }

@@ -96,6 +96,53 @@ func advice(reason string) string {
 
 var missingPrivilege = regexp.MustCompile(`(?i)permission check failed \((/[^,\s]*), ([A-Za-z.|]+)\)`)
 
+// Advice is what to do where a reason has some words in it.
+type Advice struct{ Reason, Do string } // Reason is in lower case
+
+// Advices are all that are known; the first that fits counts.
+var Advices = []Advice{
+	{"does not accept pvechat's token", "An admin has to check token_id and token_secret, and whether the token has expired."},
+	{"does not answer the rest of its cluster", "Look at that node's power and network; the other nodes answer."},
+	{"the proxy before proxmox", "An admin has to look at the proxy, and at pveproxy behind it."},
+	{"(dns)", "An admin has to check the address in urls, and the name server."},
+	{"refused the connection", "Look whether Proxmox is up there, then try again."},
+	{"did not answer in time (timeout)", "Try again in a minute. If it stays, look at the network between pvechat and Proxmox."},
+	{"(tls)", "Nothing was sent. An admin has to compare the certificate with fingerprints or ca_file."},
+	{"broke off", "Try again; if it stays, look at the network between pvechat and Proxmox."},
+	{"the answer of proxmox could not be read", "It is not repeated. Give the id to your admin: this is a defect of pvechat, or of a proxy."},
+	{"knows no such thing", "It was removed, or moved away. Refresh, and look again."},
+	{"the tables differ", "An admin has to run pvechat migrate --repair. Looking goes on meanwhile."},
+	{"database", "Try again in a minute. If it stays, an admin has to look at the database."},
+	{"is locked (backup)", "Wait until the backup has ended, then try again."},
+	{"is locked (snapshot-delete)", "Wait until its snapshot has been removed, then try again."},
+	{"is locked (snapshot)", "Wait until the snapshot has ended, then try again."},
+	{"is locked (rollback)", "Wait until it has been rolled back, then try again."},
+	{"is locked (migrate)", "Wait until it has moved to its new node, then try again."},
+	{"is locked (create)", "Wait until it has been created, then try again."},
+	{"is locked", "Something else works on it. Wait, then try again."},
+	{"got timeout", "Another action holds it. Wait for that to end, then try again."},
+	{"protection mode", "Switch its protection off in Proxmox, then try again."},
+	{"permission check failed", "An admin has to grant the named privilege to pvechat's token in Proxmox."},
+	{"no quorum", "The cluster has lost its quorum. Reads go on; bring its nodes back first."},
+	{"still in use by linked clone", "Delete the containers that were cloned from it first."},
+	{"snapshot", "A snapshot of it is in use. Look at its snapshots in Proxmox."},
+	{"already running", "It runs already: nothing to do."},
+	{"is running already", "It runs already: nothing to do."},
+	{"not running", "It has stopped already: nothing to do."},
+	{"template", "Clone the template in Proxmox, and use the clone."},
+	{"was replaced", "Open the board: the new one has buttons of its own."},
+	{"does not exist", "It was removed, or moved away. Refresh, and look again."},
+	{"used in ha", "Take it out of HA in Proxmox first."},
+	{"managed by ha", "Take it out of HA in Proxmox first."},
+	{"not sent, as far as proxmox shows", "Press again if you still want it."},
+	{"several tasks could be", "Look at its events, and at its tasks in Proxmox."},
+	{"no route to host", "Its node is down. Look at the node's power and network."},
+	{"is down", "Look at the node's power and network."},
+	{"timeout", "Try again in a minute."},
+	{"refused", "Look whether Proxmox is up, then try again."},
+	{"authentication", "An admin has to check pvechat's token."},
+}
+
 // known is the advice for a reason that is known; "" for others. The first that
 // fits counts.
 func known(reason string) string {
@@ -103,50 +150,9 @@ func known(reason string) string {
 		return "An admin has to grant " + strings.ReplaceAll(m[2], "|", " or ") + " on " + m[1] + " to pvechat's token in Proxmox."
 	}
 	r := strings.ToLower(reason)
-	for _, a := range []struct{ has, do string }{
-		{"does not accept pvechat's token", "An admin has to check token_id and token_secret, and whether the token has expired."},
-		{"does not answer the rest of its cluster", "Look at that node's power and network; the other nodes answer."},
-		{"the proxy before proxmox", "An admin has to look at the proxy, and at pveproxy behind it."},
-		{"(dns)", "An admin has to check the address in urls, and the name server."},
-		{"refused the connection", "Look whether Proxmox is up there, then try again."},
-		{"did not answer in time (timeout)", "Try again in a minute. If it stays, look at the network between pvechat and Proxmox."},
-		{"(tls)", "Nothing was sent. An admin has to compare the certificate with fingerprints or ca_file."},
-		{"broke off", "Try again; if it stays, look at the network between pvechat and Proxmox."},
-		{"the answer of proxmox could not be read", "It is not repeated. Give the id to your admin: this is a defect of pvechat, or of a proxy."},
-		{"knows no such thing", "It was removed, or moved away. Refresh, and look again."},
-		{"the tables differ", "An admin has to run pvechat migrate --repair. Looking goes on meanwhile."},
-		{"database", "Try again in a minute. If it stays, an admin has to look at the database."},
-		{"is locked (backup)", "Wait until the backup has ended, then try again."},
-		{"is locked (snapshot-delete)", "Wait until its snapshot has been removed, then try again."},
-		{"is locked (snapshot)", "Wait until the snapshot has ended, then try again."},
-		{"is locked (rollback)", "Wait until it has been rolled back, then try again."},
-		{"is locked (migrate)", "Wait until it has moved to its new node, then try again."},
-		{"is locked (create)", "Wait until it has been created, then try again."},
-		{"is locked", "Something else works on it. Wait, then try again."},
-		{"got timeout", "Another action holds it. Wait for that to end, then try again."},
-		{"protection mode", "Switch its protection off in Proxmox, then try again."},
-		{"permission check failed", "An admin has to grant the named privilege to pvechat's token in Proxmox."},
-		{"no quorum", "The cluster has lost its quorum. Reads go on; bring its nodes back first."},
-		{"still in use by linked clone", "Delete the containers that were cloned from it first."},
-		{"snapshot", "A snapshot of it is in use. Look at its snapshots in Proxmox."},
-		{"already running", "It runs already: nothing to do."},
-		{"is running already", "It runs already: nothing to do."},
-		{"not running", "It has stopped already: nothing to do."},
-		{"template", "Clone the template in Proxmox, and use the clone."},
-		{"was replaced", "Open the board: the new one has buttons of its own."},
-		{"does not exist", "It was removed, or moved away. Refresh, and look again."},
-		{"used in ha", "Take it out of HA in Proxmox first."},
-		{"managed by ha", "Take it out of HA in Proxmox first."},
-		{"not sent, as far as proxmox shows", "Press again if you still want it."},
-		{"several tasks could be", "Look at its events, and at its tasks in Proxmox."},
-		{"no route to host", "Its node is down. Look at the node's power and network."},
-		{"is down", "Look at the node's power and network."},
-		{"timeout", "Try again in a minute."},
-		{"refused", "Look whether Proxmox is up, then try again."},
-		{"authentication", "An admin has to check pvechat's token."},
-	} {
-		if strings.Contains(r, a.has) {
-			return a.do
+	for _, a := range Advices {
+		if strings.Contains(r, a.Reason) {
+			return a.Do
 		}
 	}
 	return ""

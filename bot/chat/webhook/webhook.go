@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,6 +26,12 @@ const (
 	// maxBody is twice of what a platform sends at most: the largest view of
 	// Slack's, escaped as a form.
 	maxBody = 1 << 20
+
+	// maxReading bodies are read at once, each within bodyTimeout: who may call
+	// cannot be known before a body is read, so that is what strangers can make
+	// us hold. A platform sends a body in one piece.
+	maxReading  = 64
+	bodyTimeout = 2 * time.Second
 
 	logEvery = time.Minute
 )
@@ -43,7 +50,8 @@ type Endpoint struct {
 	Now func() time.Time
 	Log *slog.Logger
 
-	work sync.WaitGroup
+	work    sync.WaitGroup
+	reading atomic.Int32
 
 	mu      sync.Mutex
 	ctx     context.Context // of Open; nil: nothing is taken
@@ -54,13 +62,14 @@ type Endpoint struct {
 }
 
 // Handler gives serve the body of each request that is signed rightly; the
-// others it answers itself: with 401, or with 413 or 400 where there is nothing
-// to check.
+// others it answers itself: with 401, with 413 or 400 where there is nothing to
+// check, or with 503 where too many come at once.
 func (e *Endpoint) Handler(serve func(w http.ResponseWriter, r *http.Request, body []byte)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := e.read(w, r)
 		e.note(r, err)
 		if err != nil {
+			w.Header().Set("Connection", "close") // or the rest of the body would be waited for
 			http.Error(w, http.StatusText(err.status), err.status)
 			return
 		}
@@ -88,7 +97,14 @@ func (e *Endpoint) read(w http.ResponseWriter, r *http.Request) ([]byte, *refusa
 	case r.ContentLength > maxBody:
 		return nil, &refusal{http.StatusRequestEntityTooLarge, "it is too large"}
 	}
+	defer e.reading.Add(-1)
+	if e.reading.Add(1) > maxReading {
+		return nil, &refusal{http.StatusServiceUnavailable, "too many come at once"}
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(bodyTimeout)) // where there is no connection, nothing is slow
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	_ = control.SetReadDeadline(time.Time{}) // the request goes on for longer
 	switch tooLarge := (*http.MaxBytesError)(nil); {
 	case errors.As(err, &tooLarge):
 		return nil, &refusal{http.StatusRequestEntityTooLarge, "it is too large"}

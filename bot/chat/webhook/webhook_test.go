@@ -1,10 +1,12 @@
 package webhook_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -156,4 +158,113 @@ func TestWorkIsStartedWhileOpenAndWaitedForAtTheEnd(t *testing.T) {
 	if !ended {
 		t.Error("the end did not wait")
 	}
+}
+
+// Strangers who begin and do not end hold 64 bodies, each for two seconds, and
+// what is served afterwards may take longer than that.
+func TestBodiesThatDoNotEndAreNotWaitedFor(t *testing.T) {
+	var log bytes.Buffer
+	served := make(chan struct{})
+	ended := make(chan error, 1)
+	e := newEndpoint(&log, func() time.Time { return now })
+	s := httptest.NewServer(e.Handler(func(_ http.ResponseWriter, r *http.Request, _ []byte) {
+		close(served)
+		<-r.Context().Done() // a deadline that is left would end it
+		ended <- r.Context().Err()
+	}))
+	defer s.Close()
+
+	// 64 are begun. How many are read is seen from outside by the next one,
+	// which is refused.
+	stamp := strconv.FormatInt(now.Unix(), 10)
+	head := "POST /here HTTP/1.1\r\nHost: x\r\nX-Time: " + stamp + "\r\nX-Sign: canary\r\nContent-Length: 10\r\n\r\nhalf"
+	statuses := make(chan int, 200)
+	for range 200 {
+		go func() {
+			conn, err := net.Dial("tcp", s.Listener.Addr().String())
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, head); err != nil {
+				t.Error(err)
+			}
+			res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Error(err)
+				statuses <- 0
+				return
+			}
+			statuses <- res.StatusCode
+		}()
+	}
+	for range 200 {
+		if got := <-statuses; got != http.StatusBadRequest && got != http.StatusServiceUnavailable {
+			t.Errorf("answered with %d", got)
+		}
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 {
+		t.Errorf("%d lines of log:\n%.300s", n, log.String())
+	}
+
+	ctx, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.URL+"/here", strings.NewReader("right"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = request(now, "right").Header
+	go func() { _, _ = http.DefaultClient.Do(r) }()
+	<-served
+	select {
+	case err := <-ended:
+		t.Errorf("it was ended before its end: %v", err)
+	case <-time.After(2500 * time.Millisecond):
+	}
+	leave()
+	<-ended
+}
+
+// Of bodies that come at once, 64 are read.
+func TestTooManyBodiesAtOnceAreRefused(t *testing.T) {
+	e := newEndpoint(&bytes.Buffer{}, func() time.Time { return now })
+	h := e.Handler(func(http.ResponseWriter, *http.Request, []byte) {})
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	answers := make(chan int, 64)
+	for range 64 {
+		go func() {
+			r := request(now, "right")
+			r.Body = io.NopCloser(io.MultiReader(waiting{begun, goOn}, r.Body))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			answers <- w.Code
+		}()
+		<-begun
+	}
+	ask := func() int {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, request(now, "right"))
+		return w.Code
+	}
+	if got := ask(); got != http.StatusServiceUnavailable {
+		t.Errorf("the 65th: %d", got)
+	}
+	close(goOn)
+	for range 64 {
+		if got := <-answers; got != http.StatusOK {
+			t.Errorf("one of the 64: %d", got)
+		}
+	}
+	if got := ask(); got != http.StatusOK {
+		t.Errorf("afterwards: %d", got)
+	}
+}
+
+// waiting is a body that begins and goes on later.
+type waiting struct{ begun, goOn chan struct{} }
+
+func (w waiting) Read([]byte) (int, error) {
+	w.begun <- struct{}{}
+	<-w.goOn
+	return 0, io.EOF
 }

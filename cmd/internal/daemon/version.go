@@ -1,11 +1,19 @@
 package daemon
 
-import "runtime/debug"
+import (
+	"cmp"
+	"runtime/debug"
+)
 
-// Version is the module's, or "devel" for a build of a work tree.
+// release is set by the linker, see the target dist of the Makefile.
+var release string
+
+// Version is that of the release, or the module's, or "devel" for a build of a
+// work tree.
 func Version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
+	module := ""
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "(devel)" {
+		module = info.Main.Version
 	}
-	return "devel"
+	return cmp.Or(release, module, "devel")
 }

@@ -71,8 +71,14 @@ type Process struct {
 // Start runs a pvechat binary and returns when it is ready.
 func (w *World) Start(binary string) *Process {
 	w.t.Helper()
+	return w.StartCommand(binary, "run", "--config", w.Config())
+}
+
+// StartCommand is Start for a command line of one's own.
+func (w *World) StartCommand(name string, args ...string) *Process {
+	w.t.Helper()
 	out := &output{to: w.t.Output(), found: make(chan string, 1)}
-	p := &Process{Cmd: exec.CommandContext(w.t.Context(), binary, "run", "--config", w.Config()), t: w.t, ended: make(chan struct{})}
+	p := &Process{Cmd: exec.CommandContext(w.t.Context(), name, args...), t: w.t, ended: make(chan struct{})}
 	p.Stderr = out
 	if err := p.Cmd.Start(); err != nil {
 		w.t.Fatal(err)
