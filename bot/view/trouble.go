@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,8 +100,8 @@ var missingPrivilege = regexp.MustCompile(`(?i)permission check failed \((/[^,\s
 // Advice is what to do where a reason has some words in it.
 type Advice struct{ Reason, Do string } // Reason is in lower case
 
-// Advices are all that are known; the first that fits counts.
-var Advices = []Advice{
+// advices are all that are known; the first that fits counts.
+var advices = []Advice{
 	{"does not accept pvechat's token", "An admin has to check token_id and token_secret, and whether the token has expired."},
 	{"does not answer the rest of its cluster", "Look at that node's power and network; the other nodes answer."},
 	{"the proxy before proxmox", "An admin has to look at the proxy, and at pveproxy behind it."},
@@ -150,7 +151,7 @@ func known(reason string) string {
 		return "An admin has to grant " + strings.ReplaceAll(m[2], "|", " or ") + " on " + m[1] + " to pvechat's token in Proxmox."
 	}
 	r := strings.ToLower(reason)
-	for _, a := range Advices {
+	for _, a := range advices {
 		if strings.Contains(r, a.Reason) {
 			return a.Do
 		}
@@ -273,3 +274,6 @@ func QuestionEnded(c *inventory.Container) chat.Message {
 func AsPanel(m chat.Message, title string) chat.Panel {
 	return chat.Panel{ID: "notice", Title: title, Close: "Close", Tone: m.Tone, State: m.State, Blocks: m.Blocks}
 }
+
+// Advices lists all that are known; the first that fits counts.
+func Advices() []Advice { return slices.Clone(advices) }
