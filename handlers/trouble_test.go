@@ -216,3 +216,14 @@ func TestAChannelThatTakesNothingSaysWhy(t *testing.T) {
 	says(t, a.Missed(fmt.Errorf("slack: chat.postMessage: %w", &chat.MissingScopeError{Scope: "chat:write"})), "lacks the scope chat:write")
 	says(t, a.Missed(chat.ErrForbidden), "no member of this channel")
 }
+
+func TestARequestPrintsNoValueThatSomebodyGave(t *testing.T) {
+	r := handlers.Request{Invocation: chat.Invocation{Kind: chat.Submitted, Values: chat.Values{"value": "canary"}}}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		for _, v := range []any{r, &r} {
+			if out := fmt.Sprintf(verb, v); strings.Contains(out, "canary") {
+				t.Errorf("%s of %T: %s", verb, v, out)
+			}
+		}
+	}
+}

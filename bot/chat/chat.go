@@ -193,17 +193,21 @@ type Invocation struct {
 	Options map[string]string // Typed: by option name; only what was given
 	Extra   string            // Typed: words that no option takes
 
-	Action    string            // Pressed: the control's id, or the chosen option's value where that is an id ("ct:…"); Submitted, Closed: the form's id
-	Value     string            // Pressed: the chosen option's value in a select
-	Values    map[string]string // Submitted, and Pressed in a form where the platform says so: by input id
-	State     string            // what the surface carried, see [Message]
-	Confirmed bool              // the platform asked the button's [Confirm], and the person agreed
+	Action    string // Pressed: the control's id, or the chosen option's value where that is an id ("ct:…"); Submitted, Closed: the form's id
+	Value     string // Pressed: the chosen option's value in a select
+	Values    Values // Submitted, and Pressed in a form where the platform says so
+	State     string // what the surface carried, see [Message]
+	Confirmed bool   // the platform asked the button's [Confirm], and the person agreed
 
 	Source    Ref  // the surface acted on; zero for a typed command
 	InPanel   bool // Source is a panel or form
 	CanExpire bool // a private answer to this can be taken back by the bot later
 	Space     Space
 }
+
+// Values are what a person gave in a form, by input id. They may be secrets: it
+// prints how many there are.
+type Values map[string]string
 
 // Platform is where it happened.
 func (inv Invocation) Platform() PlatformName { return inv.Person.Platform }

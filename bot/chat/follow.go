@@ -2,6 +2,8 @@ package chat
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"time"
 )
 
@@ -44,4 +46,14 @@ func Follow(ctx context.Context, p Platform, at Ref, a Answer) error {
 		first = err
 	}
 	return first
+}
+
+// Panicked says for the log what a handler panicked with. Words that are not the
+// runtime's own may quote what a person typed, so that only their type is said;
+// the stack says where it was.
+func Panicked(p any) string {
+	if err, ok := p.(runtime.Error); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a %T", p)
 }

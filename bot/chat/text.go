@@ -57,6 +57,12 @@ func (t Text) String() string {
 	return b.String()
 }
 
+func (v Values) String() string               { return fmt.Sprintf("[%d values]", len(v)) }
+func (v Values) GoString() string             { return v.String() }
+func (v Values) Format(f fmt.State, _ rune)   { fmt.Fprint(f, v.String()) }
+func (v Values) LogValue() slog.Value         { return slog.StringValue(v.String()) }
+func (v Values) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
 const redacted = "[redacted]"
 
 func (Secret) String() string               { return redacted }

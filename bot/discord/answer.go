@@ -41,7 +41,7 @@ func (r *running) interact(raw json.RawMessage) {
 }
 
 func (r *running) panicked(in interaction, p any) {
-	r.log.Error("a handler panicked", "interaction", in.ID, "panic", p, "stack", string(debug.Stack()))
+	r.log.Error("a handler panicked", "interaction", in.ID, "panic", chat.Panicked(p), "stack", string(debug.Stack()))
 }
 
 // ending is a context for telling an answer. It outlives the end of Run by a

@@ -3,7 +3,6 @@ package slack
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -61,7 +60,7 @@ func (a *Adapter) ask(ctx context.Context, h chat.Handler, act *act, patience ti
 // recovered, deferred, keeps a handler's panic from ending the process.
 func (a *Adapter) recovered(ctx context.Context, act *act) {
 	if p := recover(); p != nil {
-		a.config.Log.ErrorContext(ctx, "handler panicked", "id", act.inv.ID, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		a.config.Log.ErrorContext(ctx, "handler panicked", "id", act.inv.ID, "panic", chat.Panicked(p), "stack", string(debug.Stack()))
 	}
 }
 

@@ -172,7 +172,7 @@ func TestPayloadsAreReadLeniently(t *testing.T) {
 				`"blocks":[{"type":"section","block_id":"s"},{"type":"input","block_id":"name"},{"type":"input","block_id":"key"}],` +
 				`"state":{"values":{"name":{"v":{"type":"plain_text_input","value":"wiki"}},"key":{"v":{"type":"plain_text_input","value":null}}}}}}`,
 			func(t *testing.T, a *act) {
-				if d := cmp.Diff(map[string]string{"name": "wiki", "key": ""}, a.inv.Values); d != "" {
+				if d := cmp.Diff(map[string]string{"name": "wiki", "key": ""}, map[string]string(a.inv.Values)); d != "" {
 					t.Error(d)
 				}
 				if d := cmp.Diff([]string{"name", "key"}, a.inputs); d != "" {

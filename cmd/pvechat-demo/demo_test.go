@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -291,6 +292,52 @@ func TestRawRequestsHoldNoSecret(t *testing.T) {
 	}
 	if status, _ := d.send(http.MethodGet, "/api/raw?platform=teams&id=1", nil, nil); status != http.StatusNotFound {
 		t.Errorf("an unknown platform: %d", status)
+	}
+}
+
+// Whoever looks at the requests behind a message sees how it is made, and none
+// of the values that it shows one person.
+func TestRawRequestsHoldNoCredential(t *testing.T) {
+	d := newDemo(t, "slack", "discord")
+	d.await("ana", "the first look at Proxmox", func(state) bool {
+		ask := map[string]any{"person": "ana", "channel": places[0].discord, "command": "show", "option": "name", "typed": secretIn}
+		return len(d.post("/api/discord/autocomplete", ask).Choices) > 0
+	})
+	d.post("/api/slack/command", map[string]any{"person": "ana", "channel": places[0].slack, "text": "credentials " + secretIn})
+	d.post("/api/discord/command", map[string]any{"person": "ana", "channel": places[0].discord, "command": "credentials", "options": map[string]string{"name": secretIn}})
+	var values []string
+	for _, file := range d.w.secrets[secretIn] {
+		for line := range strings.Lines(file) {
+			if _, v, ok := strings.Cut(strings.TrimSpace(line), "="); ok && len(v) > 5 {
+				values = append(values, v)
+			}
+		}
+	}
+	holds := func(text []byte) bool {
+		return slices.ContainsFunc(values, func(v string) bool { return bytes.Contains(text, []byte(v)) })
+	}
+	var slack, discord string
+	d.await("ana", "the values in both", func(s state) bool {
+		for _, m := range s.Slack.Channels[0].Messages {
+			if holds(m.Blocks) {
+				slack = m.TS
+			}
+		}
+		for _, m := range s.Discord.Channels[0].Messages {
+			if holds(m.Components) {
+				discord = m.ID
+			}
+		}
+		return slack != "" && discord != ""
+	})
+	for _, at := range []string{"platform=slack&channel=" + places[0].slack + "&id=" + slack, "platform=discord&channel=" + places[0].discord + "&id=" + discord} {
+		_, raw := d.send(http.MethodGet, "/api/raw?"+at, nil, nil)
+		if !bytes.Contains(raw, []byte("PASSWORD")) || !bytes.Contains(raw, []byte("[redacted]")) {
+			t.Errorf("it does not show how the message is made: %s", raw)
+		}
+		if holds(raw) {
+			t.Errorf("it holds a value: %s", raw)
+		}
 	}
 }
 

@@ -1,15 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 )
 
-// rawRequest is one request of the bot, word for word but for its secrets.
+// rawRequest is one request of the bot, word for word but for its secrets, and for
+// what is one person's alone: anybody at the page may ask for it.
 type rawRequest struct {
 	Method   string    `json:"method"`
 	Path     string    `json:"path"`
@@ -28,7 +31,11 @@ func (w *world) raw(out http.ResponseWriter, r *http.Request) {
 	channel, id := r.FormValue("channel"), r.FormValue("id")
 	list := []rawRequest{}
 	add := func(method, path string, body any, status int, response []byte, at time.Time) {
-		list = append(list, rawRequest{method, capability.ReplaceAllString(path, "$1[redacted]"), body, status, parsed(response), at})
+		q := rawRequest{method, capability.ReplaceAllString(path, "$1[redacted]"), body, status, parsed(response), at}
+		if q.Path != path || strings.Contains(path, "/views.") || strings.HasSuffix(path, "/chat.postEphemeral") {
+			q.Body, q.Response = blacked(q.Body), blacked(q.Response)
+		}
+		list = append(list, q)
 	}
 	switch platform := r.FormValue("platform"); {
 	case platform == "slack" && w.slack != nil:
@@ -60,6 +67,40 @@ func parsed(body []byte) any {
 		return json.RawMessage(body)
 	}
 	return string(body)
+}
+
+// fenced is a code block of Discord's.
+var fenced = regexp.MustCompile("(?s)```\\n.*?\\n```")
+
+// blacked is a payload without what is drawn to be copied exactly: that is how
+// credentials are shown, and the lines of a log.
+func blacked(v any) any {
+	if raw, ok := v.(json.RawMessage); ok {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber()
+		var decoded any
+		if d.Decode(&decoded) != nil {
+			return nil
+		}
+		return blacked(decoded)
+	}
+	switch v := v.(type) {
+	case string:
+		return fenced.ReplaceAllString(v, "```\n[redacted]\n```")
+	case []any:
+		for i := range v {
+			v[i] = blacked(v[i])
+		}
+	case map[string]any:
+		for key, inner := range v {
+			if key == "elements" && v["type"] == "rich_text_preformatted" {
+				v[key] = []any{map[string]any{"type": "text", "text": "[redacted]"}}
+				continue
+			}
+			v[key] = blacked(inner)
+		}
+	}
+	return v
 }
 
 // slackBody is a body with the fields of a form as an object, and without the

@@ -69,7 +69,7 @@ func TestTheDaemonLinksNoSimulator(t *testing.T) {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(out)) {
-		for _, sim := range []string{"proxmoxtest", "slacktest", "discordtest", "guesttest", "storagetest", "chromedp"} {
+		for _, sim := range []string{"proxmoxtest", "slacktest", "discordtest", "guesttest", "sshdtest", "storagetest", "chromedp"} {
 			if strings.Contains(line, sim) {
 				t.Errorf("it links %s", line)
 			}

@@ -64,6 +64,19 @@ func (s *server) url(database string) string {
 	return u.String()
 }
 
+func dumpPostgres(t testing.TB, url string) string {
+	t.Helper()
+	programs, err := findPrograms()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), programs+"/pg_dump", "--inserts", url).Output()
+	if err != nil {
+		t.Fatalf("pg_dump: %v", err)
+	}
+	return string(out)
+}
+
 func (s *server) exec(ctx context.Context, q string) error {
 	conn, err := pgx.Connect(ctx, s.url("postgres"))
 	if err != nil {
@@ -153,7 +166,8 @@ func unprivileged() (*syscall.Credential, error) {
 // out of the path.
 func findPrograms() (string, error) {
 	if path, err := exec.LookPath("initdb"); err == nil {
-		return filepath.Dir(path), nil
+		path, err = filepath.EvalSymlinks(path) // the others may not be linked
+		return filepath.Dir(path), err
 	}
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil {

@@ -76,3 +76,26 @@ func missing(t testing.TB, engine string, why error) {
 	}
 	t.Skipf("no %s here (PVECHAT_REQUIRE=%s would make this a failure): %v", engine, engine, why)
 }
+
+// Dump is all that a database holds: the bytes of SQLite's files, or what
+// pg_dump writes.
+func Dump(t testing.TB, url string) string {
+	t.Helper()
+	path, sqlite := strings.CutPrefix(url, "sqlite:")
+	if !sqlite {
+		return dumpPostgres(t, url)
+	}
+	files, err := filepath.Glob(path + "*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("there is no database %s: %v", path, err)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Write(raw)
+	}
+	return all.String()
+}

@@ -345,12 +345,17 @@ var cases = []struct {
 		}
 	}},
 	{"a handler that panics ends nothing, and shows nothing twice", func(s *stage) {
-		s.Plays(func(context.Context, chat.Invocation) chat.Answer { panic("on purpose") })
+		s.Plays(func(context.Context, chat.Invocation) chat.Answer { panic("a secret that somebody typed") })
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.asked(1)
 		s.Answers(chat.Answer{Now: say("fine")})
 		s.Type(s.Ben(), s.Ops(), "help", nil)
 		s.shows(s.Ben(), s.Ops(), "fine")
-		s.Await("the log to tell of it", func() bool { return strings.Contains(s.Log(), "on purpose") })
+		s.Await("the log to tell of it", func() bool {
+			return strings.Contains(s.Log(), "handler panicked") && strings.Contains(s.Log(), "cases.go")
+		})
+		if strings.Contains(s.Log(), "a secret that somebody typed") {
+			s.t.Error("the log quotes what a handler panicked with, which may be what a person typed")
+		}
 	}},
 }
