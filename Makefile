@@ -51,6 +51,7 @@ demo:
 # The table of docs/performance.md.
 bench:
 	go test -run='^$$' -bench='Tick|Floor|Click|Render|Access' ./bot
+	go test -run='^$$' -bench=. ./bot/create
 
 # CPU and heap of a tick at 10,000 containers and of 1,000 clicks; look at them
 # with: go tool pprof -http=: bin/bot.test profile/tick.cpu

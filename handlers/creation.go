@@ -38,22 +38,6 @@ func (h *Handlers) lastCreation(ctx context.Context, id inventory.ID) (jobs.Job,
 	return h.Jobs.Last(ctx, id, jobs.Create)
 }
 
-// unfinished is the last creation of a container where it ended before its end,
-// and can be gone on with; nil where it is not so, or cannot be found out now.
-func (h *Handlers) unfinished(ctx context.Context, id inventory.ID) *jobs.Job {
-	j, ok, err := h.Jobs.Last(ctx, id, jobs.Create)
-	if err != nil {
-		if ctx.Err() == nil {
-			h.Log.ErrorContext(ctx, "read the last creation", "container", id, "err", err)
-		}
-		return nil
-	}
-	if !ok || !again(j) {
-		return nil
-	}
-	return &j
-}
-
 // again reports whether a creation can be gone on with.
 func again(j jobs.Job) bool {
 	return j.State == jobs.Failed || j.State == jobs.Superseded || j.State == jobs.Lost
@@ -295,6 +279,7 @@ func (h *Handlers) editCreation(ctx context.Context, j jobs.Job, m create.Messag
 // gone, to the person alone.
 func (h *Handlers) tellCreation(ctx context.Context, j jobs.Job) error {
 	h.sights.end(j.ID)
+	h.details.created(j)
 	err := h.editCreation(ctx, j, create.ParseProgress(j.Progress).Message)
 	if !errors.Is(err, chat.ErrGone) && !errors.Is(err, chat.ErrForbidden) {
 		return err

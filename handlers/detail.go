@@ -164,8 +164,6 @@ func (h *Handlers) detail(ctx context.Context, id inventory.ID, who chat.Person,
 		complete = true
 	case view.TabServices:
 		complete = true
-	default:
-		d.Unfinished = h.unfinished(ctx, id)
 	}
 	return d.Panel(), complete
 }
@@ -189,6 +187,7 @@ func (h *Handlers) detailOf(id inventory.ID, who chat.Person, space chat.Space, 
 	d.Services.Scanning = d.Services.Scanning || t.scan
 	facts, complete := h.details.get(id)
 	d.Config, d.Status, d.Addrs, d.ConfigErr, d.Hour = facts.config, facts.status, facts.addrs, facts.problem, facts.hour
+	d.Unfinished = facts.unfinished
 	return d, complete, true
 }
 
@@ -236,6 +235,7 @@ func (h *Handlers) databaseTrouble(ctx context.Context, r *Request, err error) c
 
 // details remembers what was read of containers that people look at.
 type details struct {
+	jobs      *jobs.Runner
 	clusters  map[string]Proxmox
 	inventory *inventory.Inventory
 	now       func() time.Time
@@ -244,7 +244,8 @@ type details struct {
 	known map[inventory.ID]facts
 }
 
-// facts are what Proxmox says of one container alone.
+// facts are what Proxmox says of one container alone, and how its creation
+// ended.
 type facts struct {
 	at      time.Time
 	config  *proxmox.ContainerConfig
@@ -252,6 +253,8 @@ type facts struct {
 	addrs   []netip.Prefix
 	hour    []proxmox.Sample
 	problem string // why config is missing
+
+	unfinished *jobs.Job // its creation, which can be gone on with; nil: it ended well, or it was not ours
 }
 
 // factsFor is how long what was read stands for what is.
@@ -260,7 +263,7 @@ const factsFor = 5 * time.Minute
 const mostFacts = 1000
 
 func newDetails(d Deps) *details {
-	return &details{clusters: d.Clusters, inventory: d.Inventory, now: d.Now, known: map[inventory.ID]facts{}}
+	return &details{jobs: d.Jobs, clusters: d.Clusters, inventory: d.Inventory, now: d.Now, known: map[inventory.ID]facts{}}
 }
 
 func (d *details) get(id inventory.ID) (facts, bool) {
@@ -276,6 +279,18 @@ func (d *details) forget(id inventory.ID) {
 	if f, ok := d.known[id]; ok {
 		f.at = time.Time{} // still shown until it was read again
 		d.known[id] = f
+	}
+}
+
+// created takes in how a creation ended.
+func (d *details) created(j jobs.Job) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f, ok := d.known[j.Container]; ok {
+		if f.unfinished = nil; again(j) {
+			f.unfinished = &j
+		}
+		d.known[j.Container] = f
 	}
 }
 
@@ -305,6 +320,11 @@ func (d *details) read(ctx context.Context, c *inventory.Container) facts {
 	})
 	wg.Go(func() {
 		f.hour, _ = pve.Samples(ctx, c.Ref(), proxmox.Hour) // without it, the line is not there
+	})
+	wg.Go(func() {
+		if j, ok, err := d.jobs.Last(ctx, c.ID, jobs.Create); err == nil && ok && again(j) {
+			f.unfinished = &j
+		}
 	})
 	if c.State == inventory.Running {
 		wg.Go(func() { nics, _ = pve.Interfaces(ctx, c.Ref()) })

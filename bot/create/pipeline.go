@@ -499,7 +499,7 @@ func (r *run) network(ctx context.Context, _ *Step) error {
 			return false, err
 		}
 		for _, nic := range nics {
-			if nic.Name == "lo" {
+			if nic.Name != "eth0" { // what it has made itself leads nowhere
 				continue
 			}
 			for _, a := range nic.Addrs {

@@ -74,20 +74,25 @@ type lab struct {
 	killThen int      // killAt from the next order on
 }
 
-func newLab(t *testing.T, db *storage.DB, scale float64) *lab {
-	t.Helper()
-	dir := t.TempDir()
+func newTemplates(tb testing.TB) *templates.Library {
+	tb.Helper()
+	dir := tb.TempDir()
 	for name, text := range map[string]string{"wiki": wiki, "arch": arch} {
 		if err := os.WriteFile(filepath.Join(dir, name+".yaml"), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	lib, err := templates.Load(dir)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
+	return lib
+}
+
+func newLab(t *testing.T, db *storage.DB, scale float64) *lab {
+	t.Helper()
 	net := wiretest.New()
-	l := &lab{t: t, db: db, lib: lib, guests: &guesttest.Server{Errorf: t.Errorf}}
+	l := &lab{t: t, db: db, lib: newTemplates(t), guests: &guesttest.Server{Errorf: t.Errorf}}
 	l.pve = proxmoxtest.New(proxmoxtest.Options{Scale: scale, Plain: true, Listener: net, Lease: l.lease})
 	l.pve.Token(token, "secret-secret", map[string][]string{"/": proxmoxtest.Administrator()})
 	proxmoxtest.Populate(l.pve, proxmoxtest.HomelabSize)
@@ -95,6 +100,7 @@ func newLab(t *testing.T, db *storage.DB, scale float64) *lab {
 		t.Fatal(err)
 	}
 	transport := &http.Transport{DialContext: net.Dial}
+	var err error
 	l.client, err = proxmox.New(proxmox.Config{Name: "home", URLs: []string{l.pve.URL()}, TokenID: token, TokenSecret: "secret-secret", Insecure: true, Transport: transport})
 	if err != nil {
 		t.Fatal(err)

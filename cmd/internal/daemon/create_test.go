@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/pvechat/pvechat/cmd/internal/daemontest"
 	"github.com/pvechat/pvechat/proxmox/guest/guesttest"
+	"github.com/pvechat/pvechat/proxmox/guest/sshdtest"
 	"github.com/pvechat/pvechat/proxmox/proxmoxtest"
+	"github.com/pvechat/pvechat/storage"
+	"github.com/pvechat/pvechat/storage/storagetest"
 )
 
 // How the mirror of packages is.
@@ -51,56 +55,27 @@ func newYard(t *testing.T, mirror *atomic.Int32) *daemontest.World {
 	return w
 }
 
-// walk leads a person from the first step to the review.
-func walk(p *daemontest.Person, hostname string) daemontest.Surface {
-	step := p.Sees("1 Template › 2 Settings", "Each has its page")
-	if p.On == daemontest.Slack {
-		step.Submit(map[string]string{"template": "debian"})
-		p.Sees("Debian 13 on pve1").Submit(map[string]string{"hostname": hostname, "tags": "one two"})
-		p.Sees("What Debian 13 does inside").Submit(nil)
-		return p.Sees("4 Review", "Next free number", hostname)
-	}
-	step.Press("Debian 13")
-	p.Sees("1 Template › 2 Settings", "Each has its page").Press("Next")
-	p.Sees("Debian 13 on pve1").Press("Name and access…")
-	p.Sees("Create container").Submit(map[string]string{"hostname": hostname, "tags": "one two"})
-	p.Sees("Debian 13 on pve1", "Hostname "+hostname, "Tags one two").Press("Next")
-	p.Sees("What Debian 13 does inside").Press("Next")
-	return p.Sees("4 Review", "Next free number", hostname)
-}
-
-// deploy sends the last step.
-func deploy(p *daemontest.Person, review daemontest.Surface) {
-	if p.On == daemontest.Slack {
-		review.Submit(nil)
-	} else {
-		review.Press("Deploy")
-	}
-}
-
 func TestAContainerIsCreatedRepairedAndCleanedUp(t *testing.T) {
 	onBoth(t, func(t *testing.T, on daemontest.Platform) {
 		var mirror atomic.Int32
 		w := newYard(t, &mirror)
 		ana, ben, vic := w.Person(on, "Ana", "admin"), w.Person(on, "Ben", "operator"), w.Person(on, "Vic", "viewer")
 		stop := w.Run()
-		if _, err := w.PVE.AwaitRequest(w.Patience(), func(r proxmoxtest.Request) bool { return r.Path == "/nodes/pve1/storage/local/content" }); err != nil {
-			t.Fatal(err)
-		}
+		ana.Creates().Dismiss()
 
 		ana.Command("dashboard")
 		board := ana.Sees("web stopped")
 		board.As(vic).Press("Create container")
 		vic.Sees("Not allowed")
 		board.Press("Create container")
-		review := walk(ana, "shop")
+		review := ana.Review("debian", "Debian 13", "shop")
 		if !review.Private {
 			t.Error("everybody sees what is chosen")
 		}
 		if n := len(w.Sent(100)); n != 0 {
 			t.Errorf("%d requests before Deploy", n)
 		}
-		deploy(ana, review)
+		review.Deploy()
 		ana.Sees("Deploying shop…")
 
 		// It does not work, and everybody sees why, and what there is.
@@ -125,8 +100,8 @@ func TestAContainerIsCreatedRepairedAndCleanedUp(t *testing.T) {
 
 		// Another one is cancelled, and nothing of it is left.
 		mirror.Store(slow)
-		ana.Command("create")
-		deploy(ana, walk(ana, "box"))
+		ana.Creates()
+		ana.Review("debian", "Debian 13", "box").Deploy()
 		going := ben.Sees("Creating box", "Install packages…", "goes on if pvechat restarts")
 		going.Press("Cancel…")
 		if on == daemontest.Discord { // the client of Slack asks by itself
@@ -144,4 +119,155 @@ func TestAContainerIsCreatedRepairedAndCleanedUp(t *testing.T) {
 		stop()
 		w.Correct()
 	})
+}
+
+// shop is a template whose container is set up by what is in the test's machine.
+const shop = `name: Shop
+os: debian-13-standard
+resources: {cores: 1, memory: 512, disk: 4}
+packages: {apt: [shop]}
+files:
+  - {target: /etc/pvechat/shop.conf, mode: "0600", content: "port = 8080\n"}
+scripts:
+  - {name: Install shop, run: "shop-setup /etc/pvechat"}
+services:
+  - {name: Shop, unit: shop.service, port: 8080}
+`
+
+// newShop is a machine in which the package brings a program, which makes the
+// service run that it finds configured, and writes its credentials.
+func newShop(t *testing.T) sshdtest.Machine {
+	t.Helper()
+	m := sshdtest.NewMachine(t)
+	m.Run(guesttest.Service{Unit: "shop.service", Listen: []string{"0.0.0.0:8080"}, Web: "http"})
+	m.Tool("shop-setup", fmt.Sprintf(`set -eu
+grep -q 'port = 8080' "$1/shop.conf"
+mv %[1]s/bin/systemctl.shop %[1]s/bin/systemctl
+umask 077
+mkdir -p "$1/credentials"
+printf 'USER=admin\nPASSWORD=%%s\n' '%[2]s' >"$1/credentials/shop"
+echo shop is set up
+`, m.Root, canary))
+	m.Tool("apt-get", fmt.Sprintf(`case " $* " in *' install shop ') mv %[1]s/bin/shop-setup.deb %[1]s/bin/shop-setup ;; esac
+`, m.Root))
+	for from, to := range map[string]string{"systemctl": "systemctl.shop", "shop-setup": "shop-setup.deb"} {
+		if err := os.Rename(m.Root+"/bin/"+from, m.Root+"/bin/"+to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.Tool("systemctl", "exit 0\n")
+	return m
+}
+
+// firstVersion makes a database as the first release left it, with a container.
+func firstVersion(t *testing.T, engine storagetest.Engine, url string, vmid int) {
+	t.Helper()
+	schema, err := os.ReadFile("../../../storage/migrations/" + engine.Name + "/20261123000001_initial.tx.up.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := daemontest.World{Database: url}
+	old := w.For(t).DB()
+	for _, statement := range []string{
+		string(schema), fmt.Sprintf(`INSERT INTO containers (id, cluster, vmid, node, state, trouble, tags, pool, fingerprint, first_seen, seen_at)
+		VALUES ('old', 'home', %d, 'pve1', 'stopped', '', '', '', '', '2026-11-23T00:00:00.000000Z', '2026-11-23T00:00:00.000000Z')`, vmid),
+	} {
+		if _, err := old.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	db, err := storage.Open(t.Context(), storage.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if v, err := db.Baseline(t.Context()); err != nil || !strings.HasPrefix(v, "20261123000001") {
+		t.Fatalf("its version is %q, %v", v, err)
+	}
+}
+
+// Row 8: a container is created, opened, entered and deleted, and OpenSSH's own
+// server is what is behind its address.
+func TestTheWholeWayOfAContainer(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it runs without -short")
+	}
+	onBoth(t, func(t *testing.T, on daemontest.Platform) {
+		for i, age := range []string{"new", "first"} {
+			t.Run("on a database of the "+age+" version", func(t *testing.T) {
+				t.Parallel()
+				engines := storagetest.Engines(t) // each platform has either age on either engine
+				if on == daemontest.Slack {
+					i++
+				}
+				wholeWay(t, on, engines[i%len(engines)], age == "first")
+			})
+		}
+	})
+}
+
+func wholeWay(t *testing.T, on daemontest.Platform, engine storagetest.Engine, old bool) {
+	machine := newShop(t)
+	sshd := sshdtest.Start(t, machine.Options())
+	sshd.Deny(t)
+	w := daemontest.New(t, proxmoxtest.Options{Lease: func(int) string { return "127.0.0.1/8" }})
+	w.SSH = fmt.Sprintf("{user: %s, port: %d, key_file: %q}", sshd.User, sshd.Addr.Port(), sshd.Dir+"/id")
+	w.Templates, w.Database = t.TempDir(), engine.URL(t)
+	sshdtest.Put(t, w.Templates+"/shop.yaml", shop)
+	w.PVE.AddContainer(proxmoxtest.Container{VMID: 101, Node: "pve1", Name: "web"})
+	if old {
+		firstVersion(t, engine, w.Database, 101)
+	}
+	ana, ben := w.Person(on, "Ana", "admin"), w.Person(on, "Ben", "viewer")
+	w.Run()
+	if old {
+		w.AwaitNone(`SELECT count(*) FROM containers WHERE vmid = 101 AND (id <> 'old' OR hostname IS NULL)`)
+	}
+
+	ana.Creates()
+	ana.Review("shop", "Shop", "market").Deploy()
+	task, err := w.PVE.AwaitTask(w.Patience(), func(t proxmoxtest.Task) bool { return t.Type == "vzcreate" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It lets in whom Proxmox was told to let in.
+	sshdtest.Put(t, sshd.Dir+"/authorized_keys", task.Params.Get("ssh-public-keys"))
+	done := ben.Sees("Created market", "running at 127.0.0.1")
+	if ct, ok := w.PVE.Container(100); !ok || !ct.Running || ct.Name != "market" || ct.Tags != "one;two" || !ct.Unprivileged || ct.Features != "nesting=1" {
+		t.Errorf("%v %+v", ok, ct)
+	}
+	w.Told()
+	if n := ben.Count("Created market"); n != 1 || ben.Count("Creating market") != 0 {
+		t.Errorf("it is told %d times", n)
+	}
+
+	done.As(ana).Press("Manage")
+	ana.Sees("market", "CT 100", "Hostname market", "Tags one, two")
+	ana.Command("services market")
+	ana.Sees("Services 1/1", "shop running", "port 8080")
+	ana.Command("credentials market")
+	if shown := ana.Sees("USER", "admin", canary); !shown.Private {
+		t.Error("the credentials are shown to everybody")
+	}
+	ben.Command("credentials market")
+	ben.Sees("Not allowed")
+	if n := ben.Count(canaryCore); n != 0 {
+		t.Error("somebody else sees them")
+	}
+
+	ana.Command("delete market")
+	ana.Sees("Delete market for good?", "running, so it is stopped first").Submit(map[string]string{"name": "market"})
+	ana.Sees("Deleted market")
+	if got := strings.Join(w.Tasks(100), " "); got != "vzcreate vzstart vzdestroy" {
+		t.Errorf("it was %s", got)
+	}
+	if ct, there := w.PVE.Container(100); there {
+		t.Errorf("it is still there: %+v", ct)
+	}
+	for _, v := range w.PVE.Volumes("local-lvm") {
+		t.Errorf("a volume is left: %+v", v)
+	}
+	w.Told()
+	w.AwaitNone(`SELECT count(*) FROM containers WHERE gone_at IS NULL AND vmid <> 101`)
+	w.Correct()
 }

@@ -67,6 +67,9 @@ type World struct {
 	// "": as Guests want it.
 	SSH string
 
+	// Templates is a folder with templates of the world's own.
+	Templates string
+
 	// HTTP makes both platforms call the bot, instead of being called.
 	HTTP bool
 
@@ -223,6 +226,9 @@ func (w *World) Config() string {
 			}
 		}
 		fmt.Fprintf(&b, "keyset_file: %q\n", file)
+	}
+	if w.Templates != "" {
+		fmt.Fprintf(&b, "templates_dir: %q\n", w.Templates)
 	}
 	fmt.Fprintf(&b, "database: {url: %q}\nrefresh: {every: %s}\nhttp: {listen: \"127.0.0.1:0\"}\n", w.Database, w.Refresh)
 	fmt.Fprintf(&b, "channels: {ops: {slack: %s, discord: %q}}\naccess:\n", w.channels[Ops].ids[Slack], w.channels[Ops].ids[Discord])

@@ -25,7 +25,7 @@ func NewMachine(t testing.TB) Machine {
 // Options are lines of sshd_config by which everybody who logs in is on the
 // machine.
 func (m Machine) Options() string {
-	return fmt.Sprintf(`ForceCommand sed 's|/etc/pvechat|%[1]s/etc/pvechat|g; s|^\troot=$|\troot=%[1]s|' | PATH=%[1]s/bin:/usr/bin:/bin $SSH_ORIGINAL_COMMAND`, m.Root)
+	return fmt.Sprintf(`ForceCommand sed 's|/etc/pvechat|%[1]s/etc/pvechat|g; s|/run/pvechat|%[1]s/run/pvechat|g; s|^\troot=$|\troot=%[1]s|' | PATH=%[1]s/bin:/usr/bin:/bin $SSH_ORIGINAL_COMMAND`, m.Root)
 }
 
 // Tool is a program of the machine's own, a shell script.

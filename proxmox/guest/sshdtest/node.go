@@ -55,7 +55,7 @@ exec)
 	if [ -z "$root" ]; then
 		exec "$@"
 	fi
-	sed "s|/etc/pvechat|$root/etc/pvechat|g; s|^\troot=\$|\troot=$root|" | PATH=$root/bin:/usr/bin:/bin "$@"
+	sed "s|/etc/pvechat|$root/etc/pvechat|g; s|/run/pvechat|$root/run/pvechat|g; s|^\troot=\$|\troot=$root|" | PATH=$root/bin:/usr/bin:/bin "$@"
 	;;
 push)
 	[ "$5" = --perms ] || exit 1
