@@ -537,6 +537,9 @@ func (inv *Inventory) Learn(ctx context.Context, read func(context.Context, *Con
 		if c.Fingerprint != "" || c.State == Unknown || c.State == Creating {
 			continue
 		}
+		if cluster, _ := inv.Snapshot().Cluster(c.Cluster); cluster.Stale() {
+			continue
+		}
 		left--
 		cfg, err := read(ctx, c)
 		if err != nil {

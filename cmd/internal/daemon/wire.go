@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -43,17 +42,6 @@ type Daemon struct {
 	rules     *rulebook
 	library   atomic.Pointer[templates.Library]
 	refused   atomic.Pointer[error] // what was wrong with the templates when they were last read
-}
-
-// NewLog makes the log that the configuration wants.
-func NewLog(c LogConfig, w io.Writer) *slog.Logger {
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(c.Level)) // was checked when it was read
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "text" {
-		return slog.New(chat.LogRequests(slog.NewTextHandler(w, o)))
-	}
-	return slog.New(chat.LogRequests(slog.NewJSONHandler(w, o)))
 }
 
 // New puts the parts together. It does no I/O.
@@ -275,7 +263,10 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 			}
 			d.metrics.Refreshed(cluster, time.Now(), err)
 			if err != nil && ctx.Err() == nil {
-				d.log.WarnContext(ctx, "a refresh did not work", "cluster", cluster, "err", err)
+				now, _ := inv.Snapshot().Cluster(cluster)
+				d.log.WarnContext(ctx, "a refresh did not work", "cluster", cluster, "since", now.Since.UTC().Format(time.RFC3339), "err", err)
+			} else if rep.Healed {
+				d.log.InfoContext(ctx, "the cluster answers again", "cluster", cluster)
 			}
 			alarm.Look(ctx, rep)
 			inside.Look(rep)
