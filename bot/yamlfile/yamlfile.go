@@ -42,13 +42,14 @@ func (e *Error) Error() string {
 // Reader reads one file and collects what is wrong with it.
 type Reader struct {
 	root     yaml.Node
+	broken   bool // it is no YAML: what is missing may well be there
 	problems []Problem
 }
 
 // Decode fills into from data. Values are not repeated in problems: one may be
 // a secret.
 func (r *Reader) Decode(data []byte, into any) {
-	_ = yaml.Load(data, &r.root) // for the lines; what is wrong with it is told below
+	r.broken = yaml.Load(data, &r.root) != nil && len(strings.TrimSpace(string(data))) > 0
 	err := yaml.Load(data, into, yaml.WithKnownFields())
 	var many *yaml.LoadErrors
 	var one *yaml.LoadError
@@ -84,8 +85,11 @@ func plain(msg string) string {
 }
 
 // Wrong notes a problem at a path of keys (string) and places in lists (int).
+// Where the file is no YAML, that alone is told.
 func (r *Reader) Wrong(text string, path ...any) {
-	r.problems = append(r.problems, Problem{r.line(path...), text})
+	if !r.broken {
+		r.problems = append(r.problems, Problem{r.line(path...), text})
+	}
 }
 
 // line finds the line of a key's path; of the nearest key above where the path

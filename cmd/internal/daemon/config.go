@@ -414,6 +414,8 @@ func (c *checker) checkSlack(s *SlackConfig) {
 	}
 	s.Mode, s.APIURL = cmp.Or(s.Mode, "socket"), cmp.Or(s.APIURL, "https://slack.com/api/")
 	c.need(s.BotToken, "slack.bot_token is missing (xoxb-…), or set PVECHAT_SLACK_BOT_TOKEN", "slack", "bot_token")
+	c.checkKind(s.BotToken, "xapp-", "slack.bot_token is an app token (xapp-…), which stands in slack.app_token", "slack", "bot_token")
+	c.checkKind(s.AppToken, "xoxb-", "slack.app_token is a bot token (xoxb-…), which stands in slack.bot_token", "slack", "app_token")
 	switch s.Mode { // what the other mode needs may stay where it is
 	case "socket":
 		c.need(s.AppToken, "slack.app_token is missing (xapp-…, with connections:write), or set PVECHAT_SLACK_APP_TOKEN", "slack", "app_token")
@@ -443,6 +445,7 @@ func (c *checker) checkDiscord(d *DiscordConfig) {
 		c.Wrong(fmt.Sprintf("discord.mode: %q is none of gateway, http", d.Mode), "discord", "mode")
 	}
 	c.need(d.BotToken, "discord.bot_token is missing, or set PVECHAT_DISCORD_BOT_TOKEN", "discord", "bot_token")
+	c.checkKind(d.BotToken, "Bot ", "discord.bot_token: write it without the word Bot", "discord", "bot_token")
 	c.need(Secret(d.ApplicationID), "discord.application_id is missing", "discord", "application_id")
 	if d.ApplicationID != "" && !isNumber(d.ApplicationID) {
 		c.Wrong("discord.application_id: it is no number", "discord", "application_id")
@@ -452,7 +455,7 @@ func (c *checker) checkDiscord(d *DiscordConfig) {
 			c.Wrong(fmt.Sprintf("discord.guild_ids[%d]: %q is no number", i, id), "discord", "guild_ids", i)
 		}
 	}
-	c.checkURL("discord.api_url", d.APIURL, true, "discord", "api_url")
+	c.checkOrigin("discord.api_url", d.APIURL, true, "discord", "api_url")
 }
 
 var publicKey = regexp.MustCompile(`^[0-9A-Fa-f]{64}$`)
@@ -502,6 +505,22 @@ func (c *checker) checkURL(key, s string, plainToo bool, path ...any) {
 	}
 }
 
+// checkOrigin is checkURL for what has no path of its own.
+func (c *checker) checkOrigin(key, s string, plainToo bool, path ...any) {
+	if u, err := url.Parse(s); err == nil && u.Host != "" && (strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.User != nil) {
+		c.Wrong(key+": write https://, the host and its port, and nothing more", path...)
+		return
+	}
+	c.checkURL(key, s, plainToo, path...)
+}
+
+// checkKind says where a token begins as one of another kind does.
+func (c *checker) checkKind(s Secret, other, text string, path ...any) {
+	if strings.HasPrefix(string(s), other) {
+		c.Wrong(text, path...)
+	}
+}
+
 func btoi(b bool) int {
 	if b {
 		return 1
@@ -536,7 +555,7 @@ func (c *checker) checkClusters(cfg *Config) {
 			c.Wrong(at("urls")+": an address such as https://pve1:8006 is needed", "clusters", i, "urls")
 		}
 		for j, u := range cl.URLs {
-			c.checkURL(fmt.Sprintf("%s[%d]", at("urls"), j), u, cl.Insecure, "clusters", i, "urls", j)
+			c.checkOrigin(fmt.Sprintf("%s[%d]", at("urls"), j), u, cl.Insecure, "clusters", i, "urls", j)
 		}
 		if user, token, ok := strings.Cut(cl.TokenID, "!"); !ok || token == "" || !strings.Contains(user, "@") {
 			c.Wrong(at("token_id")+": write user@realm!token", "clusters", i, "token_id")

@@ -150,6 +150,38 @@ http: {listen: "127.0.0.1:0"}
 	}
 }
 
+func TestWhatStandsInTheWrongPlaceIsNamed(t *testing.T) {
+	const text = `slack: {bot_token: xapp-canary, app_token: x}
+discord: {application_id: "1", bot_token: "Bot canary", api_url: "https://discord.com/api"}
+clusters:
+  - {name: home, urls: ["https://pve:8006", "https://pve:8006/api2"], token_id: a@pve!b, token_secret: canary}
+database: {url: "sqlite:x.db"}
+access: [{role: admin, slack: {users: [U1]}}]
+`
+	_, wrong := parse(t, text, nil)
+	if wrong == nil || len(wrong.Problems) != 4 || strings.Contains(wrong.Error(), "canary") {
+		t.Fatal(wrong)
+	}
+	for _, want := range []string{
+		":1: slack.bot_token is an app token", ":2: discord.bot_token: write it without", ":2: discord.api_url: write https://", ":4: clusters[0].urls[1]: write https://",
+	} {
+		if !strings.Contains(wrong.Error(), want) {
+			t.Errorf("it does not say %q:\n%v", want, wrong)
+		}
+	}
+	_, wrong = parse(t, strings.Replace(text, "xapp-canary, app_token: x", "x, app_token: xoxb-canary", 1), nil)
+	if wrong == nil || !strings.Contains(wrong.Error(), ":1: slack.app_token is a bot token") {
+		t.Error(wrong)
+	}
+}
+
+func TestOfWhatIsNoYAMLThatAloneIsTold(t *testing.T) {
+	_, wrong := parse(t, "slack: {bot_token: xoxb-canary\n  mode socket", nil)
+	if wrong == nil || len(wrong.Problems) != 1 || wrong.Problems[0].Line == 0 || strings.Contains(wrong.Error(), "canary") {
+		t.Error(wrong)
+	}
+}
+
 func TestASecretStandsInOnePlace(t *testing.T) {
 	text := strings.Replace(good, "bot_token: xoxb-canary, ", "", 1)
 	cfg, wrong := parse(t, text, map[string]string{"PVECHAT_SLACK_BOT_TOKEN": "xoxb-env"})
