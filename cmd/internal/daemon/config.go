@@ -51,6 +51,9 @@ type Config struct {
 
 	Credentials []CredentialsConfig `yaml:"credentials"`
 	HTTP        HTTPConfig          `yaml:"http"`
+
+	// Exposed are the files with secrets that everybody on the machine can read.
+	Exposed []string `yaml:"-"`
 }
 
 // LogConfig says how the log on stderr looks.
@@ -263,8 +266,9 @@ const subject = "the configuration"
 type checker struct {
 	yamlfile.Reader
 
-	file string
-	env  func(string) (string, bool)
+	file    string
+	env     func(string) (string, bool)
+	exposed []string
 }
 
 // secrets fills every secret from the one place that holds it.
@@ -282,6 +286,15 @@ func (c *checker) secrets(cfg *Config) {
 		c.secret(&cl.TokenSecret, cl.TokenSecretFile, TokenVariable(cl.Name), "clusters", i, "token_secret")
 	}
 	c.secret(&cfg.Database.URL, cfg.Database.URLFile, "PVECHAT_DATABASE_URL", "database", "url")
+	cfg.Exposed = c.exposed
+}
+
+// holds notes a file with a secret that everybody can read.
+func (c *checker) holds(file string) {
+	info, err := os.Stat(file)
+	if err == nil && info.Mode().Perm()&0o004 != 0 && !slices.Contains(c.exposed, file) {
+		c.exposed = append(c.exposed, file)
+	}
 }
 
 // TokenVariable is the environment variable that may hold the token secret of a
@@ -316,8 +329,11 @@ func (c *checker) secret(into *Secret, file, variable string, path ...any) {
 			return
 		}
 		*into = Secret(strings.TrimSpace(string(data)))
+		c.holds(c.path(file))
 	case *into == "":
 		*into = Secret(fromEnv)
+	case !strings.HasPrefix(string(*into), "sqlite:"):
+		c.holds(c.file)
 	}
 }
 

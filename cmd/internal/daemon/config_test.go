@@ -182,6 +182,33 @@ func TestOfWhatIsNoYAMLThatAloneIsTold(t *testing.T) {
 	}
 }
 
+func TestFilesWithSecretsThatEverybodyCanReadAreNoted(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(file, mode); err != nil { // whatever the umask
+			t.Fatal(err)
+		}
+		return file
+	}
+	write("secret", "canary", 0o640)
+	open := write("token", "xoxb-canary", 0o644)
+	text := strings.Replace(good, "bot_token: xoxb-canary", "bot_token_file: token", 1)
+	for mode, want := range map[os.FileMode][]string{0o600: {open}, 0o640: {open}, 0o644: {open, filepath.Join(dir, "config.yaml")}} {
+		cfg, err := daemon.Load(write("config.yaml", text, mode), none)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Sorted(slices.Values(cfg.Exposed)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
+			t.Errorf("%v: %v, want %v", mode, got, want)
+		}
+	}
+}
+
 func TestASecretStandsInOnePlace(t *testing.T) {
 	text := strings.Replace(good, "bot_token: xoxb-canary, ", "", 1)
 	cfg, wrong := parse(t, text, map[string]string{"PVECHAT_SLACK_BOT_TOKEN": "xoxb-env"})
