@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -92,15 +93,24 @@ func (h *History) Read(ctx context.Context, c *Container) error {
 	return h.cfg.Store.AppendEvents(ctx, events...)
 }
 
-// Follow reads the history of containers that a refresh saw changing state.
+// Follow reads the history of containers that a refresh saw changing state. Of
+// those on a node that is away, it does not wait for that node again and again.
 func (h *History) Follow(ctx context.Context, changes []Change) {
-	n := 0
+	n, away := 0, map[string]bool{}
 	for _, ch := range changes {
-		if ch.After == nil || ch.Before == nil || ch.Before.State == ch.After.State || n == mostChanged {
+		if ch.After == nil || ch.Before == nil || ch.Before.State == ch.After.State || ch.After.State == Unknown || n == mostChanged {
+			continue
+		}
+		node := ch.Cluster + "/" + ch.After.Node
+		if away[node] {
 			continue
 		}
 		n++
-		if err := h.Read(ctx, ch.After); err != nil && ctx.Err() == nil {
+		err := h.Read(ctx, ch.After)
+		if errors.Is(err, proxmox.ErrNodeUnreachable) {
+			away[node] = true
+		}
+		if err != nil && ctx.Err() == nil {
 			h.cfg.Log.WarnContext(ctx, "read what was done to a container in Proxmox", "container", ch.After.ID, "cluster", ch.Cluster, "vmid", ch.After.VMID, "err", err)
 		}
 	}
