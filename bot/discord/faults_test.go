@@ -2,6 +2,7 @@ package discord
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,6 +65,9 @@ func TestAfterEveryFaultThereIsAFreshSessionInTime(t *testing.T) {
 			}
 			if n := s.sim.Identifies() - before; n < 1 || n > 5 {
 				t.Errorf("%d sessions were begun", n)
+			}
+			if warned := strings.Contains(s.logs.String(), `"level":"WARN"`); warned == (name == "asked to reconnect") {
+				t.Errorf("it is warned of: %t", warned)
 			}
 			s.typed(anaID, ops, "help", nil)
 			s.sees(ops, anaID, "hello")

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"sync"
 	"time"
@@ -67,7 +68,11 @@ func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 		if errors.As(err, &limited) {
 			pause = max(pause, limited.RetryAfter)
 		}
-		a.log.Warn("discord is not connected", "error", err, "again_in", pause)
+		level := slog.LevelWarn
+		if errors.Is(err, errReconnect) { // it does so now and then
+			level = slog.LevelInfo
+		}
+		a.log.Log(ctx, level, "discord is not connected", "error", err, "again_in", pause)
 		if pace.Sleep(ctx, pause) != nil {
 			a.report(false, "stopped")
 			return nil

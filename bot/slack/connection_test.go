@@ -204,6 +204,9 @@ func TestADayOfRenewalsIsNotNoticed(t *testing.T) {
 		if n := len(d.opened()); n < 8 || n > 12 {
 			t.Errorf("%d connections in a day", n)
 		}
+		if l := d.log.String(); strings.Contains(l, "level=WARN") {
+			t.Errorf("it is warned of:\n%s", l)
+		}
 	})
 	if err != nil {
 		t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -30,6 +31,9 @@ const (
 
 // errSilent means that a connection is open, and nobody is at its other end.
 var errSilent = fmt.Errorf("nothing heard from Slack for %s", silence)
+
+// errRenewal means that Slack replaces a connection, as it does every few hours.
+var errRenewal = errors.New("it is renewed: refresh_requested")
 
 // socket is the stream of envelopes that all connections share: Slack gives
 // each envelope to one of them.
@@ -69,7 +73,11 @@ func (s *socket) run(ctx context.Context, connection int) error {
 		if r, ok := errors.AsType[*chat.RateLimitedError](err); ok {
 			pause = max(pause, r.RetryAfter)
 		}
-		s.a.config.Log.WarnContext(ctx, "slack connection ended", "connection", connection, "err", err, "again_in", pause)
+		level := slog.LevelWarn
+		if errors.Is(err, errRenewal) {
+			level = slog.LevelInfo
+		}
+		s.a.config.Log.Log(ctx, level, "slack connection ended", "connection", connection, "err", err, "again_in", pause)
 		if pace.Sleep(ctx, pause) != nil {
 			return nil
 		}
@@ -193,6 +201,9 @@ func (s *socket) relay(ctx context.Context, up, down *websocket.Conn, connection
 			continue // Slack still sends over this connection; the SDK would leave it at once
 		case frame.Type == "disconnect":
 			_ = pace.Sleep(ctx, drain)
+			if frame.Reason == "refresh_requested" {
+				return errRenewal
+			}
 			return fmt.Errorf("the connection was ended: %s", line(frame.Reason))
 		}
 		if err := down.WriteMessage(kind, m); err != nil {
