@@ -10,7 +10,7 @@ DIST := dist
 MODULE := github.com/pvechat/pvechat
 VERSION := $(shell git describe --tags --dirty --match 'v*' 2>/dev/null || TZ=UTC git log -1 --format=v0.0.0-%cd.%h --date=format-local:%Y%m%d%H%M%S)
 
-.PHONY: build test race lint check golden demo screenshots bench profile dist deb
+.PHONY: build test race lint check golden demo screenshots bench measure profile dist deb
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
@@ -48,10 +48,14 @@ golden:
 demo:
 	go run ./cmd/pvechat-demo
 
-# The table of docs/performance.md.
+# The first table of docs/performance.md.
 bench:
 	go test -run='^$$' -bench='Tick|Floor|Click|Render|Access' ./bot
 	go test -run='^$$' -bench=. ./bot/create
+
+# Start, memory, stop and size of a process: the second table.
+measure:
+	go test -run='^$$' -bench=Process -benchtime=3x ./cmd/pvechat
 
 # CPU and heap of a tick at 10,000 containers and of 1,000 clicks; look at them
 # with: go tool pprof -http=: bin/bot.test profile/tick.cpu
