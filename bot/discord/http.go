@@ -54,6 +54,8 @@ func (a *Adapter) receive(w http.ResponseWriter, _ *http.Request, body []byte) {
 	case in.Type == ping:
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprintf(w, `{"type":%d}`, respondPong) // where it is lost, Discord asks again
+	case !a.endpoint.First(body): // it was answered over REST
+		w.WriteHeader(http.StatusAccepted)
 	case !a.endpoint.Go(func(context.Context) { a.running.interact(body) }):
 		http.Error(w, "not ready", http.StatusServiceUnavailable)
 	default:

@@ -7,6 +7,7 @@ package webhook
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -59,6 +60,14 @@ type Endpoint struct {
 	refused int             // since then
 	quiet   int             // refused since the last line of the log
 	logged  time.Time
+	taken   map[[sha256.Size]byte]struct{}
+	order   []taken // of those, oldest first
+}
+
+// taken is a body that came, by its digest.
+type taken struct {
+	at  time.Time
+	sum [sha256.Size]byte
 }
 
 // Handler gives serve the body of each request that is signed rightly; the
@@ -132,6 +141,28 @@ func (e *Endpoint) note(r *http.Request, err *refusal) {
 	}
 	e.Log.WarnContext(r.Context(), "a request was refused", "path", r.URL.Path, "why", err.why, "requests", e.quiet)
 	e.logged, e.quiet = now, 0
+}
+
+// First reports whether a body comes for the first time. One that is signed
+// rightly can come again, from whoever has seen it, for as long as its time is
+// near enough.
+func (e *Endpoint) First(body []byte) bool {
+	now, sum := e.Now(), sha256.Sum256(body)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.order) > 0 && now.Sub(e.order[0].at) > 2*window*time.Second {
+		delete(e.taken, e.order[0].sum)
+		e.order = e.order[1:]
+	}
+	if _, again := e.taken[sum]; again {
+		return false
+	}
+	if e.taken == nil {
+		e.taken = map[[sha256.Size]byte]struct{}{}
+	}
+	e.taken[sum] = struct{}{}
+	e.order = append(e.order, taken{now, sum})
+	return true
 }
 
 // Detail says, for [chat.Health], when a request came last.

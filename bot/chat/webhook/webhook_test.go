@@ -268,3 +268,19 @@ func (w waiting) Read([]byte) (int, error) {
 	<-w.goOn
 	return 0, io.EOF
 }
+
+func TestABodyIsTakenOnceAsLongAsItsTimeHolds(t *testing.T) {
+	at := now
+	e := newEndpoint(&bytes.Buffer{}, func() time.Time { return at })
+	if !e.First([]byte("a")) || !e.First([]byte("b")) {
+		t.Error("they are not taken")
+	}
+	at = at.Add(10 * time.Minute)
+	if e.First([]byte("a")) || e.First([]byte("b")) {
+		t.Error("they are taken again, while a time five minutes early may still hold")
+	}
+	at = at.Add(time.Second)
+	if !e.First([]byte("a")) {
+		t.Error("it is remembered for ever")
+	}
+}
