@@ -322,14 +322,10 @@ func (c *checker) secret(into *Secret, file, variable string, path ...any) {
 	}
 	switch {
 	case file != "":
-		filePath := append(slices.Clone(path[:len(path)-1]), any(key+"_file"))
 		data, err := os.ReadFile(c.path(file))
 		if err != nil {
+			filePath := append(slices.Clone(path[:len(path)-1]), any(key+"_file"))
 			c.Wrong(fmt.Sprintf("%s_file: %s cannot be read: %v", key, file, errors.Unwrap(err)), filePath...)
-			return
-		}
-		if st, err := os.Stat(c.path(file)); err == nil && st.Mode().Perm()&0o007 != 0 {
-			c.Wrong(fmt.Sprintf("%s_file: everybody on this machine can use %s; run: chmod o= %s", key, file, c.path(file)), filePath...)
 			return
 		}
 		*into = Secret(strings.TrimSpace(string(data)))
