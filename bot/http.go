@@ -32,7 +32,8 @@ type Called interface {
 
 // Health serves /healthz, /readyz and /metrics, and what platforms call.
 type Health struct {
-	Listen    string // host:port; empty: off
+	Listen    string       // host:port; empty: off
+	Listener  net.Listener // in place of it; Run closes it
 	Checks    func(ctx context.Context) []Check
 	Metrics   *Metrics
 	Platforms []chat.Platform // those that are [Called] get their requests
@@ -41,16 +42,19 @@ type Health struct {
 
 // Run listens until ctx ends. It returns an error only when it cannot listen.
 func (h Health) Run(ctx context.Context) error {
-	if h.Listen == "" {
+	ln := h.Listener
+	if ln == nil && h.Listen == "" {
 		<-ctx.Done()
 		return nil
 	}
-	ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", h.Listen)
-	if err != nil {
-		if ctx.Err() != nil {
-			return nil
+	if ln == nil {
+		var err error
+		if ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", h.Listen); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
 		}
-		return err
 	}
 	h.Log.InfoContext(ctx, "listening", "addr", ln.Addr().String())
 	srv := &http.Server{Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}

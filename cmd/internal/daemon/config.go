@@ -54,6 +54,10 @@ type Config struct {
 
 	// Exposed are the files with secrets that everybody on the machine can read.
 	Exposed []string `yaml:"-"`
+
+	// Dial reaches the platforms and the clusters; nil: the network. No file
+	// sets it: it is for tests whose network is in memory.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error) `yaml:"-"`
 }
 
 // LogConfig says how the log on stderr looks.
@@ -194,6 +198,9 @@ type AuditConfig struct {
 // http call.
 type HTTPConfig struct {
 	Listen string `yaml:"listen"`
+
+	// Listener, if set, is served in place of an address. No file sets it.
+	Listener net.Listener `yaml:"-"`
 }
 
 // Every is the parsed refresh period; 30 s where none is given.

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/pvechat/pvechat/bot"
 	"github.com/pvechat/pvechat/bot/alerts"
@@ -51,11 +54,12 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 		return nil, err
 	}
 	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics()}
+	network := cfg.network()
 	for _, c := range cfg.Clusters {
 		client, err := proxmox.New(proxmox.Config{
 			Name: c.Name, URLs: c.URLs, TokenID: c.TokenID, TokenSecret: proxmox.Secret(c.TokenSecret), CAFile: c.CAFile,
 			Fingerprints: c.Fingerprints, Insecure: c.Insecure, Log: log,
-			Observe: func(call proxmox.Call) { d.metrics.Call(c.Name, call) },
+			Transport: network.proxmox, Observe: func(call proxmox.Call) { d.metrics.Call(c.Name, call) },
 		})
 		if err != nil {
 			return nil, fmt.Errorf("cluster %s: %w", c.Name, err)
@@ -65,7 +69,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	if s := cfg.Slack; s != nil {
 		p, err := slack.New(slack.Config{
 			BotToken: slack.Secret(s.BotToken), AppToken: slack.Secret(s.AppToken), SigningSecret: slack.Secret(s.SigningSecret),
-			APIURL: s.APIURL, Groups: groupsOn(chat.Slack, rules), Log: log,
+			APIURL: s.APIURL, Groups: groupsOn(chat.Slack, rules), HTTPClient: network.slack, Dialer: network.sockets, Log: log,
 		})
 		if err != nil {
 			return nil, err
@@ -74,7 +78,8 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	}
 	if c := cfg.Discord; c != nil {
 		p, err := discord.New(discord.Config{
-			BotToken: string(c.BotToken), ApplicationID: c.ApplicationID, PublicKey: c.PublicKey, GuildIDs: c.GuildIDs, APIURL: c.APIURL, Log: log,
+			BotToken: string(c.BotToken), ApplicationID: c.ApplicationID, PublicKey: c.PublicKey, GuildIDs: c.GuildIDs, APIURL: c.APIURL,
+			Transport: network.discord, Dialer: network.sockets, Log: log,
 		})
 		if err != nil {
 			return nil, err
@@ -83,6 +88,25 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	}
 	d.rules = newRulebook(rules, d.platforms, log)
 	return d, nil
+}
+
+// network is how the parts reach others; the zero one lets each reach them by
+// its own ways.
+type network struct {
+	proxmox, discord http.RoundTripper
+	slack            *http.Client
+	sockets          *websocket.Dialer
+}
+
+func (c Config) network() (n network) {
+	if c.Dial == nil {
+		return n
+	}
+	transport := func() *http.Transport { return &http.Transport{DialContext: c.Dial, IdleConnTimeout: time.Minute} }
+	return network{
+		proxmox: transport(), discord: transport(), slack: &http.Client{Transport: transport(), Timeout: 10 * time.Second},
+		sockets: &websocket.Dialer{NetDialContext: c.Dial},
+	}
 }
 
 // OpenStorage opens the configured database. The caller closes it.
@@ -332,7 +356,7 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 				alarm.Drifted(ctx, tables.how())
 			}},
 			"audit": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
-			"http":  bot.Health{Listen: d.cfg.HTTP.Listen, Checks: d.checks(db, tables, inv, alarm, examiner), Metrics: d.metrics, Platforms: d.platforms, Log: d.log},
+			"http":  bot.Health{Listen: d.cfg.HTTP.Listen, Listener: d.cfg.HTTP.Listener, Checks: d.checks(db, tables, inv, alarm, examiner), Metrics: d.metrics, Platforms: d.platforms, Log: d.log},
 		},
 	}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/cmd/internal/daemon"
 )
 
@@ -25,6 +26,12 @@ func (w *World) Run() (stop func()) {
 	cfg, err := daemon.Load(w.Config(), func(string) (string, bool) { return "", false })
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if w.memory != nil {
+		host := fmt.Sprintf("bot%d.test", len(w.memory))
+		w.memory[host] = wiretest.New()
+		w.memory[host].Host = host
+		cfg.Dial, cfg.HTTP.Listener = w.dial, w.memory[host]
 	}
 	if w.Guests != nil {
 		cfg.Clusters[0].SSH.Dial = w.Guests.Dial
@@ -179,7 +186,7 @@ func (w *World) ready(out *output, ended <-chan struct{}) (address string) {
 	for {
 		if req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil); err != nil {
 			w.t.Fatal(err)
-		} else if res, err := http.DefaultClient.Do(req); err == nil {
+		} else if res, err := w.client.Do(req); err == nil {
 			_ = res.Body.Close()
 			if res.StatusCode == http.StatusOK && (w.Off == Discord || len(w.Discord.Commands()) > 0) {
 				w.call(address)

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,10 +20,12 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
+	"github.com/pvechat/pvechat/bot/chat/wire/wiretest"
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 	"github.com/pvechat/pvechat/proxmox/guest/guesttest"
@@ -81,6 +84,9 @@ type World struct {
 
 	t        testing.TB
 	dir      string
+	memory   map[string]*wiretest.Network // the network by host; nil: the machine's
+	client   *http.Client                 // of who looks at the bot from outside
+	patience time.Duration
 	health   string // address of the last bot
 	ago      *atomic.Int64
 	people   []*Person
@@ -102,9 +108,43 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 	if cluster.Scale == 0 {
 		cluster.Scale = 0.01
 	}
-	w := &World{Refresh: time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}}
+	w := &World{Refresh: time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, patience: time.Minute}
+	return w.start(cluster, slacktest.Options{}, discordtest.Options{})
+}
+
+// Bubble runs a test on a world whose network is in memory and whose clock moves
+// as soon as everybody waits for it, of simulators as quick as real ones: hours
+// pass at once. The database has to stay the SQLite file.
+func Bubble(t *testing.T, test func(t *testing.T, w *World)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &World{Refresh: 30 * time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, patience: time.Hour}
+		w.memory = map[string]*wiretest.Network{}
+		for _, host := range []string{"pve.test", "slack.test", "discord.test"} {
+			w.memory[host] = wiretest.New()
+			w.memory[host].Host = host
+		}
+		w.client = &http.Client{Transport: &http.Transport{DialContext: w.dial, DisableKeepAlives: true}}
+		test(t, w.start(proxmoxtest.Options{Scale: 1, Plain: true, Listener: w.memory["pve.test"]},
+			slacktest.Options{Listener: w.memory["slack.test"]}, discordtest.Options{Listener: w.memory["discord.test"]}))
+	})
+}
+
+// dial reaches a host in memory.
+func (w *World) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	host, _, _ := strings.Cut(addr, ":")
+	if n := w.memory[host]; n != nil {
+		return n.Dial(ctx, network, addr)
+	}
+	return nil, fmt.Errorf("nobody is at %s", addr)
+}
+
+// start starts the simulators.
+func (w *World) start(cluster proxmoxtest.Options, workspace slacktest.Options, guild discordtest.Options) *World {
+	w.t.Helper()
 	now := func() time.Time { return time.Now().Add(-time.Duration(w.ago.Load())) }
-	w.PVE, w.Slack, w.Discord = proxmoxtest.New(cluster), slacktest.New(slacktest.Options{Now: now}), discordtest.New(discordtest.Options{Now: now})
+	workspace.Now, guild.Now = now, now
+	w.PVE, w.Slack, w.Discord = proxmoxtest.New(cluster), slacktest.New(workspace), discordtest.New(guild)
 	w.Database = "sqlite:" + filepath.Join(w.dir, "pvechat.db")
 	w.PVE.Token(Token, "pve-secret", map[string][]string{"/": proxmoxtest.Administrator()})
 	w.PVE.AddNode("pve1")
@@ -113,9 +153,9 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 		Close()
 	}{w.PVE, w.Slack, w.Discord} {
 		if err := s.Start(); err != nil {
-			t.Fatal(err)
+			w.t.Fatal(err)
 		}
-		t.Cleanup(s.Close)
+		w.t.Cleanup(s.Close)
 	}
 	w.AddChannel(Ops, true)
 	return w
@@ -210,7 +250,11 @@ func (w *World) Config() string {
 	if w.Off != Discord {
 		fmt.Fprintf(&b, "discord: {%s, bot_token: test-token, application_id: \"3000000000000000003\", guild_ids: [\"4000000000000000004\"], api_url: %q}\n", discordMode, w.Discord.URL())
 	}
-	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, fingerprints: [%q]", w.PVE.URL(), Token, w.PVE.Fingerprint())
+	trust := "insecure: true"
+	if w.memory == nil {
+		trust = fmt.Sprintf("fingerprints: [%q]", w.PVE.Fingerprint())
+	}
+	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, %s", w.PVE.URL(), Token, trust)
 	if w.SSH != "" {
 		fmt.Fprintf(&b, ", ssh: %s", w.SSH)
 	} else if w.Guests != nil {
@@ -272,7 +316,7 @@ func (w *World) Get(path string) (status int, body string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := w.client.Do(req)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -396,7 +440,7 @@ func (w *World) For(t testing.TB) *World {
 
 // Patience is a context for whatever a test waits for.
 func (w *World) Patience() context.Context {
-	ctx, cancel := context.WithTimeout(w.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(w.t.Context(), w.patience)
 	w.t.Cleanup(cancel)
 	return ctx
 }

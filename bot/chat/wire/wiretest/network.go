@@ -3,6 +3,7 @@
 package wiretest
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"sync"
@@ -12,6 +13,8 @@ import (
 // kernel's, it belongs to the bubble of testing/synctest that made it, whose
 // clock moves while its connections wait.
 type Network struct {
+	Host string // of the listener's address; default "memory.test"
+
 	pipes chan net.Conn
 	done  chan struct{}
 	over  sync.Once
@@ -37,7 +40,7 @@ func (n *Network) Close() error {
 }
 
 // Addr implements [net.Listener].
-func (n *Network) Addr() net.Addr { return address{} }
+func (n *Network) Addr() net.Addr { return address(cmp.Or(n.Host, "memory.test") + ":80") }
 
 // Dial connects to the listener, whatever the address.
 func (n *Network) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -52,7 +55,7 @@ func (n *Network) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	}
 }
 
-type address struct{}
+type address string
 
-func (address) Network() string { return "memory" }
-func (address) String() string  { return "memory.test:80" }
+func (address) Network() string  { return "memory" }
+func (a address) String() string { return string(a) }
