@@ -70,6 +70,8 @@ type engine interface {
 
 	// in is an SQL expression for the time d after the database's present.
 	in(d time.Duration) bun.Safe
+	// shared reports whether several processes may use a database at a time.
+	shared() bool
 	// skipLocked makes a select lock the rows that nobody else has locked.
 	skipLocked(q *bun.SelectQuery) *bun.SelectQuery
 	// lockRow makes a select wait for the rows and lock them.

@@ -59,6 +59,8 @@ func (postgres) in(d time.Duration) bun.Safe {
 	return bun.Safe(fmt.Sprintf("now() + interval '%d microseconds'", d.Microseconds()))
 }
 
+func (postgres) shared() bool { return true }
+
 func (postgres) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q.For("UPDATE SKIP LOCKED") }
 func (postgres) lockRow(q *bun.SelectQuery) *bun.SelectQuery    { return q.For("UPDATE") }
 

@@ -284,6 +284,7 @@ func models() []any {
 		(*boardRow)(nil),
 		(*incidentRow)(nil),
 		(*muteRow)(nil),
+		(*leaseRow)(nil),
 		(*auditRow)(nil),
 		(*auditHeadRow)(nil),
 		(*confirmationRow)(nil),

@@ -99,6 +99,8 @@ func (sqlite) in(d time.Duration) bun.Safe {
 	return bun.Safe("'" + time.Now().Add(d).UTC().Format(momentLayout) + "'")
 }
 
+func (sqlite) shared() bool { return false }
+
 // A transaction of SQLite holds the whole database.
 func (sqlite) skipLocked(q *bun.SelectQuery) *bun.SelectQuery { return q }
 func (sqlite) lockRow(q *bun.SelectQuery) *bun.SelectQuery    { return q }

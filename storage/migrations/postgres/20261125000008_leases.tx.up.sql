@@ -1,0 +1,6 @@
+-- What one of several processes holds for a time: the gateway of Discord, say.
+CREATE TABLE IF NOT EXISTS leases (
+    name text PRIMARY KEY,
+    holder text NOT NULL,
+    expires_at timestamptz NOT NULL
+);
