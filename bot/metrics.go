@@ -27,6 +27,7 @@ type Metrics struct {
 	chats      *prometheus.CounterVec
 	skipped    *prometheus.CounterVec
 	connected  *prometheus.GaugeVec
+	standby    *prometheus.GaugeVec
 	reconnects *prometheus.CounterVec
 	jobs       *prometheus.CounterVec
 	open       *prometheus.GaugeVec
@@ -63,7 +64,8 @@ func NewMetrics() *Metrics {
 	m.took = histogram("proxmox_request_seconds", "How long Proxmox took to answer, or not to.", "cluster")
 	m.chats = counter("chat_requests_total", "Messages posted, edited and deleted, by outcome: sent, limited, gone, forbidden, failed.", "platform", "what", "result")
 	m.skipped = counter("edits_skipped_total", "Edits of boards that were not made because nothing had changed.", "platform")
-	m.connected = gauge("connected", "1 while a platform is connected.", "platform")
+	m.connected = gauge("connected", "1 while a platform is connected, by this replica or another one that it stands by for.", "platform")
+	m.standby = gauge("standby", "1 while another replica is connected to a platform for this one.", "platform")
 	m.reconnects = counter("reconnects_total", "How often a platform came back after it was lost.", "platform")
 	m.jobs = counter("jobs_total", "Actions that ended, by how.", "action", "state")
 	m.open = gauge("jobs_open", "Actions under way, by state.", "state")
@@ -113,11 +115,13 @@ func (m *Metrics) States(jobs, containers map[string]int) {
 func (m *Metrics) Connected(p chat.PlatformName, h chat.Health) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	up := 0.0
-	if h.OK {
-		up = 1
+	for gauge, is := range map[*prometheus.GaugeVec]bool{m.connected: h.OK, m.standby: h.Standby} {
+		value := 0.0
+		if is {
+			value = 1
+		}
+		gauge.WithLabelValues(string(p)).Set(value)
 	}
-	m.connected.WithLabelValues(string(p)).Set(up)
 	again := m.reconnects.WithLabelValues(string(p)) // there from the start, at 0
 	if !h.OK {
 		return

@@ -90,6 +90,9 @@ func (db *DB) LeaseHeldElsewhere(ctx context.Context, prefix, holder string) (bo
 
 // DropLease lets others have a lease at once, if holder has it.
 func (db *DB) DropLease(ctx context.Context, name, holder string) error {
+	if !db.engine.shared() {
+		return nil
+	}
 	_, err := db.bun.NewDelete().Model((*leaseRow)(nil)).Where("name = ?", text(name)).Where("holder = ?", text(holder)).Exec(ctx)
 	if err != nil {
 		return fmt.Errorf("storage: dropping the lease %s: %w", name, err)

@@ -59,6 +59,10 @@ type Health struct {
 	OK     bool
 	Detail string    // one line, no secret
 	Since  time.Time // when OK last changed
+
+	// Standby says that another process is connected, and this one would be if
+	// that ended.
+	Standby bool
 }
 
 // Rights are what a platform lets the bot do, as it says when it is asked.

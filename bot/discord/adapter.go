@@ -39,6 +39,10 @@ type Config struct {
 	// the gateway.
 	PublicKey string
 
+	// Lease is for processes that share this bot: the gateway is connected only
+	// while it is held. nil: there are none. HTTP mode needs none.
+	Lease Lease
+
 	APIURL      string            // origin of the API; empty: https://discord.com
 	HTTPTimeout time.Duration     // of one request; zero: 10 s
 	Transport   http.RoundTripper // nil: one like [http.DefaultTransport]
@@ -185,13 +189,21 @@ func (a *Adapter) Health() chat.Health {
 }
 
 // report sets the health, and keeps since when it is so.
-func (a *Adapter) report(ok bool, detail string) {
+func (a *Adapter) report(ok bool, detail string) { a.note(chat.Health{OK: ok, Detail: detail}) }
+
+// stands notes that another process holds the gateway.
+func (a *Adapter) stands(other string) {
+	a.note(chat.Health{OK: true, Standby: true, Detail: "stands by, " + other + " holds the gateway"})
+}
+
+func (a *Adapter) note(h chat.Health) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if ok != a.health.OK {
-		a.health.Since = a.now()
+	h.Since = a.health.Since
+	if h.OK != a.health.OK {
+		h.Since = a.now()
 	}
-	a.health.OK, a.health.Detail = ok, detail
+	a.health = h
 }
 
 // snowflake reports whether id is an id of Discord's.

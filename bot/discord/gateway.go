@@ -43,12 +43,16 @@ var fatal = map[int]string{
 // configuration.
 func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 	r := &running{Adapter: a, ctx: ctx, h: h, commands: h.Commands()}
+	if a.cfg.Lease != nil {
+		r.tenure = &tenure{Lease: a.cfg.Lease}
+	}
 	wanted, err := commandsOf(r.commands)
 	if err != nil {
 		return err
 	}
 	defer a.client.CloseIdleConnections()
 	defer r.work.Wait()
+	defer r.drop() // what is under way needs no gateway
 
 	var wait backoff
 	for {
@@ -57,6 +61,10 @@ func (a *Adapter) Run(ctx context.Context, h chat.Handler) error {
 		if ctx.Err() != nil {
 			a.report(false, "stopped")
 			return nil
+		}
+		if errors.Is(err, errTaken) {
+			a.log.Warn("discord is left to another process", "error", err)
+			continue
 		}
 		a.report(false, err.Error())
 		var f *fatalError
@@ -105,6 +113,7 @@ type running struct {
 	h        chat.Handler
 	commands []chat.Command
 	work     sync.WaitGroup
+	tenure   *tenure // nil: no other process is there
 
 	checked bool // the token is good and the commands are registered
 	problem string
@@ -121,6 +130,9 @@ func (r *running) serve(wanted []command) error {
 	}
 	if r.endpoint != nil {
 		return r.attend()
+	}
+	if err := r.stand(); err != nil {
+		return err
 	}
 	if err := r.budget(); err != nil {
 		return err
@@ -225,7 +237,7 @@ func (r *running) connect() error {
 	defer late.Stop()
 	s.AddHandler(func(*discordgo.Session, *discordgo.Ready) {
 		late.Stop()
-		r.report(true, r.problem)
+		r.report(true, r.connected())
 		r.log.Info("discord is connected")
 	})
 	s.AddHandler(func(_ *discordgo.Session, e *discordgo.Event) {
@@ -234,6 +246,7 @@ func (r *running) connect() error {
 		}
 	})
 	defer r.guard(ctx, end)()
+	defer r.keep(ctx, end)()
 	closed := make(chan struct{})
 	var once sync.Once
 	s.AddHandler(func(*discordgo.Session, *discordgo.Disconnect) { once.Do(func() { close(closed) }) })
@@ -256,7 +269,11 @@ func (r *running) connect() error {
 
 // dispatch hands an interaction to a goroutine of its own.
 func (r *running) dispatch(raw json.RawMessage) {
-	r.work.Go(func() { r.interact(raw) })
+	r.work.Go(func() {
+		if r.tenure.ours(r.ctx) {
+			r.interact(raw)
+		}
+	})
 }
 
 // bound ends requests with ctx: discordgo asks for the gateway's address

@@ -42,6 +42,7 @@ type Daemon struct {
 	metrics   *bot.Metrics
 	clusters  []*proxmox.Client
 	platforms []chat.Platform
+	replica   *replica
 	rules     *rulebook
 	library   atomic.Pointer[templates.Library]
 	refused   atomic.Pointer[error] // what was wrong with the templates when they were last read
@@ -53,7 +54,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics()}
+	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics(), replica: &replica{name: holder()}}
 	network := cfg.network()
 	for _, c := range cfg.Clusters {
 		client, err := proxmox.New(proxmox.Config{
@@ -79,7 +80,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	if c := cfg.Discord; c != nil {
 		p, err := discord.New(discord.Config{
 			BotToken: string(c.BotToken), ApplicationID: c.ApplicationID, PublicKey: c.PublicKey, GuildIDs: c.GuildIDs, APIURL: c.APIURL,
-			Transport: network.discord, Dialer: network.sockets, Log: log,
+			Transport: network.discord, Dialer: network.sockets, Lease: d.replica, Log: log,
 		})
 		if err != nil {
 			return nil, err
@@ -155,6 +156,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := db.Record(ctx, handlers.Entry{At: time.Now(), Person: "pvechat", Action: "pvechat:started", Outcome: "ok", Detail: "access rules " + d.rules.Rules().Version()}); err != nil {
 		return err
 	}
+	d.replica.db = db
 	b, err := d.assemble(ctx, db, keys)
 	if err != nil {
 		return err
@@ -218,7 +220,7 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 		return h.Creating(ctx, j, p)
 	})
 	runner := jobs.New(jobs.Config{
-		Clusters: parts.jobs, TokenUser: parts.users, Store: db, Events: db, Inventory: inv, Holder: holder(), Now: time.Now, Log: d.log,
+		Clusters: parts.jobs, TokenUser: parts.users, Store: db, Events: db, Inventory: inv, Holder: d.replica.name, Now: time.Now, Log: d.log,
 		Changed: func(id inventory.ID) { keep.Touch(); alarm.Acted(id) },
 		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
 		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
@@ -344,8 +346,9 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 				}
 			}},
 			"old drafts": bot.Every{Period: time.Hour, Do: func(ctx context.Context) {
-				if _, err := db.PurgeDrafts(ctx, handlers.DraftFor); err != nil && ctx.Err() == nil {
-					d.log.ErrorContext(ctx, "remove old drafts", "err", err)
+				_, err := db.PurgeDrafts(ctx, handlers.DraftFor)
+				if err = errors.Join(err, db.PurgeLeases(ctx)); err != nil && ctx.Err() == nil {
+					d.log.ErrorContext(ctx, "remove old drafts and leases", "err", err)
 				}
 			}},
 			"services": inside,
