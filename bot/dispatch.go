@@ -96,7 +96,7 @@ func (d *Dispatcher) busy(inv chat.Invocation) chat.Answer {
 	case chat.Opened, chat.Closed:
 		return chat.Answer{}
 	case chat.Submitted:
-		return chat.Answer{Errors: map[string]string{"": view.Busy().Summary}}
+		return chat.Answer{Errors: map[string]string{"": view.Busy().Summary}, Now: view.Busy()}
 	}
 	return chat.Answer{Now: view.Busy()}
 }

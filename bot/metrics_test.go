@@ -94,11 +94,11 @@ func TestReconnectsAreCountedAlsoBetweenTwoLooks(t *testing.T) {
 	m := NewMetrics()
 	at := func(s int64) time.Time { return time.Unix(s, 0) }
 	for _, h := range []chat.Health{
-		{Since: at(1)}, {OK: true, Since: at(2)}, {OK: true, Since: at(2)}, {Since: at(3)}, {OK: true, Since: at(4)}, {OK: true, Since: at(6)},
+		{Since: at(1)}, {OK: true, Since: at(2)}, {OK: true, Since: at(2)}, {Since: at(3)}, {OK: true, Since: at(4)}, {OK: true, Since: at(6)}, {OK: true, Standby: true, Since: at(6)},
 	} {
 		m.Connected(chat.Discord, h)
 	}
-	if got := values(t, m); got["pvechat_reconnects_total{platform=discord}"] != 2 || got["pvechat_connected{platform=discord}"] != 1 {
+	if got := values(t, m); got["pvechat_reconnects_total{platform=discord}"] != 2 || got["pvechat_connected{platform=discord}"] != 1 || got["pvechat_standby{platform=discord}"] != 1 {
 		t.Errorf("got %v", got)
 	}
 }

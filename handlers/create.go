@@ -298,7 +298,7 @@ func (h *Handlers) given(ctx context.Context, r *Request, d draft, step string, 
 	}
 	if len(wrong) > 0 {
 		r.Note("refused", "it cannot be made like this")
-		return chat.Answer{Errors: wrong}
+		return chat.Answer{Errors: wrong, Now: h.step(r, d, step)}
 	}
 	d.Spec = spec
 	if err := h.save(ctx, d); err != nil {

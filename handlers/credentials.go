@@ -165,7 +165,7 @@ func (h *Handlers) keep(ctx context.Context, r *Request) chat.Answer {
 	service, key, value := strings.TrimSpace(r.Values["service"]), strings.TrimSpace(r.Values["key"]), r.Values["value"]
 	if wrong := guest.CheckCredential(service, key, value); len(wrong) > 0 {
 		r.Note("refused", "it breaks the contract")
-		return chat.Answer{Errors: wrong}
+		return chat.Answer{Errors: wrong, Now: view.KeepForm(r.Container)}
 	}
 	if err := h.Vault.Keep(ctx, string(r.Container.ID), service, key, chat.NewSecret(value)); err != nil {
 		return h.databaseTrouble(ctx, r, err)

@@ -230,7 +230,7 @@ func (h *Handlers) delete(ctx context.Context, r *Request) chat.Answer {
 	case r.Kind == chat.Submitted:
 		if r.Values["name"] != view.ConfirmName(c) {
 			r.Note("refused", "wrong name")
-			return chat.Answer{Errors: map[string]string{"name": "That is not the container's name. Nothing was deleted."}}
+			return chat.Answer{Errors: map[string]string{"name": "That is not the container's name. Nothing was deleted."}, Now: d.Form()}
 		}
 		if refusal := h.redeem(ctx, r, token, string(jobs.Delete)); refusal != nil {
 			return *refusal

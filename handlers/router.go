@@ -178,7 +178,7 @@ func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 			log.WarnContext(ctx, "tell a repeat", "err", err) // what changes something needs the database itself, and says so
 		} else if !first {
 			log.InfoContext(ctx, "delivered a second time")
-			return chat.Answer{}
+			return repeated(inv)
 		}
 	}
 	handle := req.Route.Handle
@@ -194,6 +194,16 @@ func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 		r.record(ctx, log, req, cmp.Or(req.outcome, "ok"))
 	}
 	return a
+}
+
+// repeated answers what another replica was given before. What became of it is
+// told there; but the answer to a form is lost, and without one it would close.
+func repeated(inv chat.Invocation) chat.Answer {
+	if inv.Kind != chat.Submitted {
+		return chat.Answer{}
+	}
+	m := view.Twice()
+	return chat.Answer{Errors: map[string]string{"": m.Summary}, Now: m}
 }
 
 // allowed checks the right. What is not one container needs the right for some.

@@ -230,7 +230,8 @@ type Answer struct {
 	Close bool
 
 	// Errors are sentences by input id. They answer a submitted form, which
-	// stays open with them; Now is then ignored.
+	// stays open with them. Now is then that form, for the words at its inputs
+	// where the platform has closed it; a form without inputs is replaced by it.
 	Errors map[string]string
 
 	// Then runs after Now is shown, and what it returns replaces it; a nil

@@ -375,9 +375,9 @@ func TestAFormWithChoicesIsAMessage(t *testing.T) {
 				part.Inputs = form.Inputs[1:2]
 				return chat.Answer{Now: part}
 			case inv.Kind == chat.Submitted && inv.Values["address"] == "x":
-				return chat.Answer{Errors: map[string]string{"address": "It is no address."}}
+				return chat.Answer{Errors: map[string]string{"address": "It is no address."}, Now: form}
 			case inv.Kind == chat.Submitted && len(inv.Values) == 0:
-				return chat.Answer{Errors: map[string]string{"hostname": "It is taken."}}
+				return chat.Answer{Errors: map[string]string{"hostname": "It is taken."}, Now: form}
 			}
 			return chat.Answer{Now: form, InPlace: true}
 		})
@@ -458,7 +458,7 @@ func TestWhatIsWrongWithAFormIsSaidAndWhatWasTypedStays(t *testing.T) {
 				if inv.Values["name"] == "jellyfin" {
 					return chat.Answer{Now: say("deleted"), InPlace: true}
 				}
-				return chat.Answer{Errors: map[string]string{"name": "That is not its name.", "disk": "Too large."}}
+				return chat.Answer{Errors: map[string]string{"name": "That is not its name.", "disk": "Too large."}, Now: someForm()}
 			}
 			return chat.Answer{Now: someForm()}
 		})

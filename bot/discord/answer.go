@@ -192,8 +192,9 @@ func (r *running) show(p *reply, inv chat.Invocation, ans chat.Answer) (chat.Ref
 	defer cancel()
 	if inv.Kind == chat.Submitted {
 		if len(ans.Errors) > 0 {
-			inputs := r.forms.refused(r.now(), inv.Person.ID, inv.Action, inv.Values)
-			return p.place(ctx, refusal(inv.Action, inv.State, inputs, ans.Errors), true)
+			r.forms.refused(r.now(), inv.Person.ID, inv.Action, inv.Values)
+			f, _ := ans.Now.(chat.Form)
+			return p.place(ctx, refusal(inv.Action, inv.State, f.Inputs, ans.Errors), true)
 		}
 		r.forms.done(inv.Person.ID, inv.Action)
 	}
@@ -209,10 +210,8 @@ func (r *running) show(p *reply, inv chat.Invocation, ans chat.Answer) (chat.Ref
 	if ans.Now == nil {
 		return chat.Ref{}, p.nothing(ctx, ans.Then != nil)
 	}
-	if f, ok := ans.Now.(chat.Form); ok && f.Choices() {
-		r.forms.shown(r.now(), inv.Person.ID, f)
-	} else if ok && asksAtOnce(f) {
-		f = r.forms.opening(r.now(), inv.Person.ID, f)
+	if f, ok := ans.Now.(chat.Form); ok && asksAtOnce(f) {
+		f = r.forms.opening(inv.Person.ID, f)
 		if p.mayOpen() {
 			return chat.Ref{}, p.open(ctx, f)
 		}

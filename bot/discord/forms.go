@@ -13,79 +13,53 @@ import (
 // kept is how long what people might come back to is remembered.
 const kept = 15 * time.Minute
 
-// forms remembers the forms that are open: a form that is sent comes back
-// without the words at its inputs, and one that is refused has closed, with all
-// that was typed into it.
+// forms remembers what was typed into forms that were refused: a form that is
+// sent has closed. Another process shows it empty.
 type forms struct {
 	mu   sync.Mutex
-	open map[string]openForm // by person and form
+	sent map[string]sentForm // by person and form
 }
 
-type openForm struct {
-	inputs []chat.Input
-	typed  map[string]string // refused
+type sentForm struct {
+	values map[string]string
 	until  time.Time
 }
 
-// opening remembers f, and fills in what the person had typed into it.
-func (s *forms) opening(now time.Time, person string, f chat.Form) chat.Form {
+// opening fills in what the person had typed into f. It stays: people close a
+// form and open it again.
+func (s *forms) opening(person string, f chat.Form) chat.Form {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for k, o := range s.open {
-		if now.After(o.until) {
-			delete(s.open, k)
-		}
-	}
-	key := person + "/" + f.ID
-	typed := s.open[key].typed // it stays: people close a form and open it again
+	typed := s.sent[person+"/"+f.ID].values
 	f.Inputs = slices.Clone(f.Inputs)
 	for i, in := range f.Inputs {
 		if v, ok := typed[in.ID]; ok {
 			f.Inputs[i].Value = v
 		}
 	}
-	s.remember(key, openForm{inputs: f.Inputs, typed: typed, until: now.Add(kept)})
 	return f
 }
 
-// shown remembers a form that stands in a message, for the words at its inputs.
-func (s *forms) shown(now time.Time, person string, f chat.Form) {
+// refused remembers what was typed.
+func (s *forms) refused(now time.Time, person, form string, typed map[string]string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.remember(person+"/"+f.ID, openForm{inputs: f.Inputs, until: now.Add(kept)})
-}
-
-// remember adds o to what is known of a form; parts of one are opened one by one.
-func (s *forms) remember(key string, o openForm) {
-	if s.open == nil {
-		s.open = map[string]openForm{}
-	}
-	for _, in := range s.open[key].inputs {
-		if !slices.ContainsFunc(o.inputs, func(n chat.Input) bool { return n.ID == in.ID }) {
-			o.inputs = append(slices.Clip(o.inputs), in)
+	for k, f := range s.sent {
+		if now.After(f.until) {
+			delete(s.sent, k)
 		}
 	}
-	s.open[key] = o
-}
-
-// refused remembers what was typed, and returns the form's inputs.
-func (s *forms) refused(now time.Time, person, form string, typed map[string]string) []chat.Input {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	key := person + "/" + form
-	o, ok := s.open[key]
-	if ok {
-		o.typed, o.until = typed, now.Add(kept)
-		s.open[key] = o
+	if s.sent == nil {
+		s.sent = map[string]sentForm{}
 	}
-	return o.inputs
+	s.sent[person+"/"+form] = sentForm{typed, now.Add(kept)}
 }
 
 // done forgets a form that was taken.
 func (s *forms) done(person, form string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.open, person+"/"+form)
+	delete(s.sent, person+"/"+form)
 }
 
 // copies holds the values that no message can show exactly, until they are

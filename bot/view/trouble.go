@@ -180,6 +180,12 @@ func Busy() chat.Message {
 	return Refused("pvechat is busy.", "Nothing was done. Press again in a few seconds.")
 }
 
+// Twice answers a form that came a second time, after a first one whose answer
+// was lost on its way.
+func Twice() chat.Message {
+	return Refused("It came twice, and was taken once.", "Nothing was done now. Send it again if you do not hear what became of it.")
+}
+
 // StillReading is for the seconds after a start.
 func StillReading(cluster string) chat.Message {
 	return Refused("pvechat has just started.", "It is still reading "+cluster+". Nothing was done; try again in a few seconds.")

@@ -163,7 +163,7 @@ var cases = []struct {
 			case inv.Values["name"] == "wiki":
 				return chat.Answer{Now: say("deleted"), InPlace: true}
 			}
-			return chat.Answer{Errors: map[string]string{"name": "That is not its name."}}
+			return chat.Answer{Errors: map[string]string{"name": "That is not its name."}, Now: form("")}
 		})
 		s.Type(s.Ana(), s.Ops(), "help", nil)
 		s.Fill(s.Ana(), s.Ops(), map[string]string{"name": "wok", "why": "old"})
