@@ -49,7 +49,7 @@ func TestThirtyTwoAreAnsweredAtATimeAndAThousandWait(t *testing.T) {
 		}
 		form := press("form")
 		form.Kind = chat.Submitted
-		if a := d.Handle(t.Context(), form); a.Now != nil || !strings.Contains(a.Errors[""], "busy") {
+		if a := d.Handle(t.Context(), form); a.Now == nil || !strings.Contains(a.Errors[""], "busy") {
 			t.Errorf("a form hears %+v", a)
 		}
 		for _, kind := range []chat.Kind{chat.Opened, chat.Closed} {

@@ -90,8 +90,15 @@ func TestLeasesAreSeizedAndSeenByOthers(t *testing.T) {
 			prefix, me string
 			want       bool
 		}{
-			{"panel/1", "a", false}, {"panel/1", "b", true}, {"panel/2", "a", true}, {"panel/2", "b", false},
-			{"panel/", "a", true}, {"pan", "b", true}, {"panel/%", "b", false}, {"panel/3", "a", false}, {"old/", "a", false},
+			{"panel/1", "a", false},
+			{"panel/1", "b", true},
+			{"panel/2", "a", true},
+			{"panel/2", "b", false},
+			{"panel/", "a", true},
+			{"pan", "b", true},
+			{"panel/%", "b", false},
+			{"panel/3", "a", false},
+			{"old/", "a", false},
 		} {
 			if got := elsewhere(c.prefix, c.me); got != c.want {
 				t.Errorf("%q seen by %s: %v", c.prefix, c.me, got)
