@@ -1,7 +1,11 @@
 package main
 
 import (
+	"flag"
 	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,6 +114,175 @@ func shared(t *testing.T, program, database string, on daemontest.Platform) {
 	}
 	if full < len(asked)/2 || n > 2*len(asked)+2 {
 		t.Errorf("%d questions in %d periods, %d of them with two", n, len(asked), full)
+	}
+	w.Correct()
+}
+
+var clicks = flag.Int("clicks", 60, "how many clicks three replicas are given while they are killed; with 500 or more in HTTP mode too")
+
+// Three processes share a database, and each is killed and started again twice
+// while people go on. A click that fails in their hands, for its process or the
+// gateway was gone, they repeat. However they fall, every container is started
+// once, and its outcome told.
+func TestThreeReplicasAreKilledAndStartedAgain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the program")
+	}
+	t.Parallel()
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, engine := range storagetest.Engines(t) {
+		if engine.Name != "postgres" {
+			continue
+		}
+		t.Run("connected", func(t *testing.T) { fallen(t, program, engine.URL(t), false) })
+		if *clicks >= 500 {
+			t.Run("over HTTP", func(t *testing.T) { fallen(t, program, engine.URL(t), true) })
+		}
+	}
+}
+
+func fallen(t *testing.T, program, database string, overHTTP bool) {
+	const replicas, rounds, people = 3, 2, 3
+	w := daemontest.New(t, proxmoxtest.Options{})
+	w.Database, w.HTTP = database, overHTTP
+	var waiting [2]chan int // VMIDs, by platform
+	for i := range waiting {
+		waiting[i] = make(chan int, *clicks)
+	}
+	for i := range *clicks {
+		w.PVE.AddContainer(proxmoxtest.Container{VMID: 1000 + i, Name: fmt.Sprintf("ct%d", 1000+i)})
+		waiting[i%2] <- 1000 + i
+	}
+	crowd := map[*daemontest.Person]chan int{}
+	for i, on := range daemontest.Platforms {
+		close(waiting[i])
+		for n := range people {
+			crowd[w.Person(on, fmt.Sprint("Person ", n), "admin")] = waiting[i]
+		}
+	}
+	var bots [replicas]*daemontest.Process
+	for i := range bots {
+		bots[i] = w.Start(program)
+	}
+
+	var pressed, failed atomic.Int64
+	step := make(chan struct{}, *clicks)
+	pressers := make([]*daemontest.Person, 1000+*clicks) // by VMID
+	var wg sync.WaitGroup
+	for p, mine := range crowd {
+		wg.Go(func() {
+			for vmid := range mine {
+				pressers[vmid] = p
+				for p.TryCommand(fmt.Sprintf("start %d", vmid)) != nil && t.Context().Err() == nil {
+					failed.Add(1)
+					<-time.After(100 * time.Millisecond) // so fast is nobody
+				}
+				pressed.Add(1)
+				step <- struct{}{}
+			}
+		})
+	}
+	falls := replicas * rounds
+	for n := range falls {
+		for range *clicks / (falls + 1) {
+			<-step
+		}
+		bots[n%replicas].Kill()
+		bots[n%replicas] = w.Start(program)
+	}
+	wg.Wait()
+	w.Told()
+
+	// What was acknowledged, and fell with its process before it was written
+	// down, nobody hears of: they press again.
+	lost := 0
+	for i := range *clicks {
+		if vmid := 1000 + i; len(w.Tasks(vmid)) == 0 {
+			lost++
+			pressers[vmid].Command(fmt.Sprintf("start %d", vmid))
+			w.Ended("vzstart", vmid)
+		}
+	}
+	w.Told()
+	again := 0
+	for i := range *clicks {
+		vmid := 1000 + i
+		if got := w.Tasks(vmid); len(got) != 1 {
+			t.Errorf("tasks of %d: %q, want one", vmid, got)
+		}
+		switch n := pressers[vmid].Count(fmt.Sprintf("Started ct%d", vmid)); n {
+		case 1:
+		case 2:
+			again++
+		default:
+			t.Errorf("the start of %d was told %d times", vmid, n)
+		}
+	}
+	t.Logf("%d clicks, %d falls: %d clicks failed and were repeated, %d were acknowledged and lost, %d outcomes were told twice", pressed.Load(), falls, failed.Load(), lost, again)
+	if most := falls * len(crowd); lost > most || again > most {
+		t.Errorf("more than the %d that can be under way when a process falls", most)
+	}
+	w.Correct()
+}
+
+// Any of two processes serves any request: a form that was opened through one is
+// sent to the other, and what each says is right.
+func TestAnyReplicaServesAnyRequestOverHTTP(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it builds the program")
+	}
+	t.Parallel()
+	program, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, engine := range storagetest.Engines(t) {
+		if engine.Name != "postgres" {
+			continue
+		}
+		for _, on := range daemontest.Platforms {
+			t.Run(string(on), func(t *testing.T) {
+				t.Parallel()
+				inTurns(t, program, engine.URL(t), on)
+			})
+		}
+	}
+}
+
+func inTurns(t *testing.T, program, database string, on daemontest.Platform) {
+	w := daemontest.New(t, proxmoxtest.Options{})
+	w.Database, w.HTTP = database, true
+	w.PVE.AddContainer(proxmoxtest.Container{VMID: 101, Name: "web"})
+	w.PVE.AddContainer(proxmoxtest.Container{VMID: 102, Name: "wiki"})
+	ana := w.Person(on, "Ana", "admin")
+	bots := []*daemontest.Process{w.Start(program), w.Start(program)}
+
+	// Refused with its field named, opened again, and taken; whichever process
+	// has opened it, and with one request more the other has.
+	for _, name := range []string{"web", "wiki"} {
+		ana.Command("delete " + name)
+		ana.Sees("Delete "+name, "vm-10").Submit(map[string]string{"name": "wrong"})
+		refused := ana.Sees("That is not the container's name", "Nothing was deleted")
+		if on == daemontest.Discord && !strings.Contains(refused.Text, "Type "+name) {
+			t.Errorf("the field is not called as on the form:\n%s", refused.Text)
+		}
+		refused.Submit(map[string]string{"name": name})
+		ana.Sees("Deleted " + name)
+		ana.Command("help")
+	}
+	w.Told()
+	for vmid := 101; vmid <= 102; vmid++ {
+		if got := w.Tasks(vmid); len(got) != 1 || got[0] != "vzdestroy" {
+			t.Errorf("tasks of %d: %q", vmid, got)
+		}
+	}
+	for _, b := range bots {
+		if b.Served() < 3 {
+			t.Errorf("one process served %d requests", b.Served())
+		}
 	}
 	w.Correct()
 }

@@ -72,6 +72,7 @@ type Process struct {
 	Address string // of its health
 
 	t     testing.TB
+	w     *World
 	ended chan struct{}
 }
 
@@ -85,7 +86,7 @@ func (w *World) Start(binary string) *Process {
 func (w *World) StartCommand(name string, args ...string) *Process {
 	w.t.Helper()
 	out := &output{to: w.t.Output(), found: make(chan string, 1)}
-	p := &Process{Cmd: exec.CommandContext(w.t.Context(), name, args...), t: w.t, ended: make(chan struct{})}
+	p := &Process{Cmd: exec.CommandContext(w.t.Context(), name, args...), t: w.t, w: w, ended: make(chan struct{})}
 	p.Stderr = out
 	if err := p.Cmd.Start(); err != nil {
 		w.t.Fatal(err)
@@ -112,6 +113,9 @@ func (p *Process) Exit() int {
 
 // Kill ends it at once, with SIGKILL, and waits until it is gone.
 func (p *Process) Kill() {
+	if b := p.w.balancer; b != nil {
+		b.remove(p.Address)
+	}
 	_ = p.Process.Signal(os.Kill) // it may have ended
 	<-p.ended
 }
@@ -152,22 +156,36 @@ func (o *output) Write(b []byte) (int, error) {
 	return o.to.Write(b)
 }
 
-// call makes the platforms call the bot, where they do.
+// call makes the platforms call the bots, in turns, where they do.
 func (w *World) call(address string) {
 	w.t.Helper()
 	if !w.HTTP {
 		return
 	}
+	if w.balancer != nil {
+		w.balancer.add(address)
+		return
+	}
+	w.balancer = newBalancer(w.t)
+	w.balancer.add(address)
 	if w.Off != Slack {
-		if err := w.Slack.SetRequestURL(w.Patience(), "http://"+address); err != nil {
+		if err := w.Slack.SetRequestURL(w.Patience(), w.balancer.url); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 	if w.Off != Discord {
-		if err := w.Discord.SetInteractionsEndpoint(w.Patience(), "http://"+address+"/discord/interactions"); err != nil {
+		if err := w.Discord.SetInteractionsEndpoint(w.Patience(), w.balancer.url+"/discord/interactions"); err != nil {
 			w.t.Fatal(err)
 		}
 	}
+}
+
+// Served tells how many requests of the platforms a process was given.
+func (p *Process) Served() int {
+	b := p.w.balancer
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.served[p.Address]
 }
 
 // ready waits until /readyz says so and the commands can be typed. It returns

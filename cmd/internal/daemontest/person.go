@@ -66,6 +66,9 @@ func (p *Person) Command(line string) {
 	}
 }
 
+// TryCommand is Command where it may fail.
+func (p *Person) TryCommand(line string) error { return p.client.command(p.w.Patience(), p, line) }
+
 // Sees waits until something that the person sees holds all texts, and returns
 // the newest such.
 func (p *Person) Sees(texts ...string) Surface {

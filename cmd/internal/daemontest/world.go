@@ -87,7 +87,8 @@ type World struct {
 	memory   map[string]*wiretest.Network // the network by host; nil: the machine's
 	client   *http.Client                 // of who looks at the bot from outside
 	patience time.Duration
-	health   string // address of the last bot
+	balancer *balancer // of HTTP mode
+	health   string    // address of the last bot
 	ago      *atomic.Int64
 	people   []*Person
 	channels map[string]*channel
@@ -108,7 +109,7 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 	if cluster.Scale == 0 {
 		cluster.Scale = 0.01
 	}
-	w := &World{Refresh: time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, patience: time.Minute}
+	w := &World{Refresh: time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, patience: 3 * time.Minute}
 	return w.start(cluster, slacktest.Options{}, discordtest.Options{})
 }
 
