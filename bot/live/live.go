@@ -45,8 +45,20 @@ type Config struct {
 	Now       func() time.Time
 	Log       *slog.Logger
 
+	// Replicas is for processes that share the platforms; nil: there are none.
+	Replicas Replicas
+
 	// Skipped, if set, is told of an edit that was not needed.
 	Skipped func(chat.PlatformName)
+}
+
+// Replicas tells which process shows what is at a private surface: a press on it
+// may reach another one than the press before.
+type Replicas interface {
+	// Claim makes surfaces this process's.
+	Claim(ctx context.Context, surfaces ...string) error
+	// Claimed reports whether another process has claimed a surface since.
+	Claimed(ctx context.Context, surface string) (bool, error)
 }
 
 // Live edits boards and panels. Its methods are safe for concurrent use.
@@ -66,6 +78,7 @@ type platform struct {
 	serials uint64
 
 	discards []chat.Ref // boards that should be gone
+	claims   []string   // surfaces that others are to leave alone
 }
 
 // due is what the next pass looks at.
@@ -153,15 +166,41 @@ func (l *Live) Open(ref chat.Ref, render Panel) {
 		}
 		delete(p.panels, oldest)
 	}
+	l.claim(p, ref)
 }
 
 // Close stops keeping a surface fresh.
 func (l *Live) Close(ref chat.Ref) {
 	if p, ok := l.platforms[ref.Platform]; ok {
 		p.mu.Lock()
+		defer p.mu.Unlock()
 		delete(p.panels, ref.ID)
-		p.mu.Unlock()
+		l.claim(p, ref)
 	}
+}
+
+// claim tells the other processes that this one shows something at ref now, or
+// nothing more. It is written in the next pass: nobody waits for it.
+func (l *Live) claim(p *platform, ref chat.Ref) {
+	if l.cfg.Replicas != nil {
+		p.claims = append(p.claims, surface(ref))
+		p.poke()
+	}
+}
+
+func surface(ref chat.Ref) string { return string(ref.Platform) + "/" + ref.ID }
+
+// claimed reports whether another process shows something at ref by now. Without
+// an answer it does not.
+func (l *Live) claimed(ctx context.Context, ref chat.Ref) bool {
+	if l.cfg.Replicas == nil {
+		return false
+	}
+	is, err := l.cfg.Replicas.Claimed(ctx, surface(ref))
+	if err != nil && ctx.Err() == nil {
+		l.cfg.Log.WarnContext(ctx, "ask who shows a panel", "panel", ref, "err", err)
+	}
+	return is
 }
 
 // Look identifies what a board looks like now. Take it before the board is
@@ -221,6 +260,16 @@ func (l *Live) Remove(ctx context.Context, name chat.PlatformName, channel strin
 // longest; the rest has its turn in the next pass, with the state that is the
 // newest then.
 func (l *Live) pass(ctx context.Context, p *platform) {
+	p.mu.Lock()
+	claims := p.claims
+	p.claims = nil
+	p.mu.Unlock()
+	if len(claims) > 0 {
+		slices.Sort(claims)
+		if err := l.cfg.Replicas.Claim(ctx, slices.Compact(claims)...); err != nil && ctx.Err() == nil {
+			l.cfg.Log.WarnContext(ctx, "claim panels", "err", err)
+		}
+	}
 	if !p.Health().OK {
 		return // nobody could press anything there either; a later tick takes the newest state
 	}
@@ -402,7 +451,7 @@ func (l *Live) panel(ctx context.Context, p *platform, q *panel) {
 	if !end {
 		s = q.render(ctx, now)
 	}
-	if s == nil {
+	if s == nil || l.claimed(ctx, q.ref) {
 		l.drop(p, q)
 		return
 	}

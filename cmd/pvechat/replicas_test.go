@@ -260,6 +260,20 @@ func inTurns(t *testing.T, program, database string, on daemontest.Platform) {
 	ana := w.Person(on, "Ana", "admin")
 	bots := []*daemontest.Process{w.Start(program), w.Start(program)}
 
+	// What one process has opened and another has changed, stays as it is.
+	ana.Command("show web")
+	ana.Sees("web", "Overview", "Hostname").Press("Events")
+	tab := ana.Sees("web", "Overview", "Showing: All")
+	for range 6 { // refreshes, of both
+		w.Refreshed()
+	}
+	if now, ok := tab.Again(); !ok || !strings.Contains(now.Text, "Showing: All") {
+		t.Errorf("the other tab is back:\n%s", now.Text)
+	}
+	if on == daemontest.Slack {
+		tab.Dismiss()
+	}
+
 	// Refused with its field named, opened again, and taken; whichever process
 	// has opened it, and with one request more the other has.
 	for _, name := range []string{"web", "wiki"} {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/discord"
+	"github.com/pvechat/pvechat/bot/live"
 	"github.com/pvechat/pvechat/storage"
 )
 
@@ -14,10 +15,20 @@ type replica struct {
 	db   *storage.DB // of Run; nothing asks before
 }
 
-// Discord has one connection for all of them.
-var _ discord.Lease = (*replica)(nil)
+var (
+	_ discord.Lease = (*replica)(nil)
+	_ live.Replicas = (*replica)(nil)
+)
 
-const gateway = "discord/gateway"
+// Names of leases.
+const (
+	gateway = "discord/gateway"
+	panel   = "panel/" // before a surface
+)
+
+// claimFor is longer than any process takes to see that it shows a panel no
+// more, which it does at its next refresh.
+const claimFor = time.Hour
 
 // Take implements [discord.Lease].
 func (r *replica) Take(ctx context.Context, d time.Duration) (other string, err error) {
@@ -29,3 +40,20 @@ func (r *replica) Take(ctx context.Context, d time.Duration) (other string, err 
 
 // Drop implements [discord.Lease].
 func (r *replica) Drop(ctx context.Context) error { return r.db.DropLease(ctx, gateway, r.name) }
+
+// Claim implements [live.Replicas].
+func (r *replica) Claim(ctx context.Context, surfaces ...string) error {
+	names := make([]string, len(surfaces))
+	for i, s := range surfaces {
+		names[i] = panelName(s)
+	}
+	return r.db.SeizeLeases(ctx, r.name, claimFor, names...)
+}
+
+// Claimed implements [live.Replicas].
+func (r *replica) Claimed(ctx context.Context, surface string) (bool, error) {
+	return r.db.LeaseHeldElsewhere(ctx, panelName(surface), r.name)
+}
+
+// panelName begins no other panel's name.
+func panelName(surface string) string { return panel + surface + "/" }

@@ -242,7 +242,7 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 		Scanned: alarm.Scanned,
 	})
 	keep = live.New(live.Config{
-		Platforms: watched, Store: db, Now: time.Now, Log: d.log, Skipped: d.metrics.Skipped,
+		Platforms: watched, Store: db, Replicas: d.replica, Now: time.Now, Log: d.log, Skipped: d.metrics.Skipped,
 		View: func(filter string, space chat.Space, changed, confirmed time.Time) chat.Message {
 			return h.SharedBoard(filter, space, changed, confirmed)
 		},
