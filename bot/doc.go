@@ -39,7 +39,8 @@
 //   - What people did stands in an audit that the database lets nobody change,
 //     and whose every line shows whether somebody did.
 //   - One id leads from what a person saw to every line of the log about it.
-//   - What is wrong is told once, and its end in the same message.
+//   - What is wrong is told once, and its end in the same message; also by
+//     several replicas, and where one ends in the middle.
 //   - A revealed credential is sent to one person and kept nowhere.
 //   - One platform's end is not the other's: it is told there, and /readyz says
 //     so. On the only platform it ends the process.

@@ -38,8 +38,21 @@ type Config struct {
 	Clusters  map[string]Tasks
 	Busy      func(inventory.ID) (jobs.Job, bool)
 	Fleet     func() *inventory.Snapshot
+	Replicas  Replicas // nil: no other process tells
 	Now       func() time.Time
 	Log       *slog.Logger
+}
+
+// Replicas is how processes that tell the same channels agree.
+type Replicas interface {
+	// Tells reports whether this process is the one to tell of an incident, for a
+	// minute from now.
+	Tells(ctx context.Context, incident string) (bool, error)
+	// Reach notes that this process reaches a platform ("slack") or a cluster
+	// ("cluster/home"), and Reached reports whether another one does: what any
+	// reaches is not lost.
+	Reach(ctx context.Context, what ...string) error
+	Reached(ctx context.Context, what string) (bool, error)
 }
 
 // Route sends some incidents elsewhere.
@@ -160,6 +173,7 @@ func (a *Alerts) pass(ctx context.Context) {
 	a.work.Lock()
 	defer a.work.Unlock()
 	a.claimed = false
+	a.reach(ctx)
 	for _, f := range queue {
 		f(ctx)
 	}
@@ -241,12 +255,14 @@ func (a *Alerts) open(ctx context.Context) []Incident {
 }
 
 // save keeps a changed incident; its messages are edited in this pass.
-func (a *Alerts) save(ctx context.Context, i *Incident) {
+func (a *Alerts) save(ctx context.Context, i *Incident) bool {
 	i.Text = i.Alert.Summary()
 	a.mine[i.ID] = true
-	if err := a.cfg.Store.SaveIncident(ctx, *i); err != nil {
+	err := a.cfg.Store.SaveIncident(ctx, *i)
+	if err != nil {
 		a.failed(ctx, "keep an incident", err)
 	}
+	return err == nil
 }
 
 // clear ends the incident of a key. One that went up and down has to stay well
@@ -377,7 +393,7 @@ func (a *Alerts) regroup(i *Incident) {
 func (a *Alerts) PlatformLost(ctx context.Context, name chat.PlatformName, why error) {
 	a.now(ctx, func(ctx context.Context) {
 		a.lost[name] = why.Error()
-		a.raise(ctx, Platform, string(name), "", Details{Alert: view.PlatformLost(name, why.Error(), true)}, nil)
+		a.platforms(ctx)
 	})
 }
 

@@ -171,6 +171,7 @@ type platform struct {
 	messages map[string]chat.Message
 	fails    error
 	health   chat.Health
+	during   func() // a post, once, after it has arrived
 }
 
 func (p *platform) Name() chat.PlatformName               { return p.name }
@@ -194,6 +195,10 @@ func (p *platform) Post(_ context.Context, to chat.Target, m chat.Message) (chat
 	p.posts = append(p.posts, to.Channel+": "+strings.ReplaceAll(m.Summary, "\u00a0", " "))
 	id := fmt.Sprint(len(p.posts))
 	p.messages[id] = m
+	if f := p.during; f != nil {
+		p.during = nil
+		f()
+	}
 	return chat.Ref{Platform: p.name, Kind: chat.MessageRef, Channel: to.Channel, ID: id}, nil
 }
 

@@ -35,7 +35,7 @@ func (a *Alerts) deliver(ctx context.Context) {
 			i.Alert.Muted = words
 			a.save(ctx, &i)
 		}
-		if !is {
+		if !is && a.toPost(i) && a.tells(ctx, &i) {
 			a.post(ctx, &i)
 		}
 		if i.Shown != i.digest() && a.edit(ctx, i) {
@@ -51,10 +51,41 @@ func (a *Alerts) deliver(ctx context.Context) {
 		a.failed(ctx, "read what is over", err)
 	}
 	for _, i := range ended {
-		if a.claimed || a.mine[i.ID] {
+		if (a.claimed || a.mine[i.ID]) && a.tells(ctx, &i) && !i.ClosedAt.IsZero() && i.ToldAt.IsZero() {
 			a.resolve(ctx, i, mutes)
 		}
 	}
+}
+
+// tells reports whether this process is the one to tell of i, and brings i up to
+// date: another may have told since it was read.
+func (a *Alerts) tells(ctx context.Context, i *Incident) bool {
+	if a.cfg.Replicas == nil {
+		return true
+	}
+	ours, err := a.cfg.Replicas.Tells(ctx, i.ID)
+	if err == nil && ours {
+		*i, ours, err = a.cfg.Store.Incident(ctx, i.ID)
+	}
+	if err != nil {
+		a.failed(ctx, "agree who tells of an incident", err)
+	}
+	return err == nil && ours
+}
+
+// toPost reports whether there is a channel that was not told.
+func (a *Alerts) toPost(i Incident) bool {
+	channels := a.channels(i)
+	return slices.ContainsFunc(a.cfg.Platforms, func(p chat.Platform) bool {
+		return channels[p.Name()] != "" && !i.told(p.Name()) && !a.resting(p, channels[p.Name()])
+	})
+}
+
+// told reports whether an incident was told on a platform, or may have been: a
+// process that ended while it told it cannot say, and nothing that the bot may
+// ask of a platform says it either. It is told there once at most.
+func (i Incident) told(on chat.PlatformName) bool {
+	return slices.Contains(i.Telling, on) || slices.ContainsFunc(i.Posts, func(post Post) bool { return post.Platform == on })
 }
 
 // channels are where an incident is told.
@@ -75,18 +106,37 @@ func (a *Alerts) post(ctx context.Context, i *Incident) {
 	channels := a.channels(*i)
 	for _, p := range a.cfg.Platforms {
 		channel := channels[p.Name()]
-		if channel == "" || slices.ContainsFunc(i.Posts, func(post Post) bool { return post.Platform == p.Name() }) || a.resting(p, channel) {
+		if channel == "" || i.told(p.Name()) || a.resting(p, channel) {
 			continue
 		}
-		ref, err := p.Post(ctx, chat.Target{Channel: channel}, i.Alert.Message())
+		unknown := i.Telling // of a process that ended
+		i.Telling = append(slices.Clip(unknown), p.Name())
+		if !a.save(ctx, i) {
+			return
+		}
+		ref, err := a.send(ctx, p, channel, i.Alert.Message())
 		a.judge(ctx, p, channel, err)
+		i.Telling = unknown
 		if err != nil {
+			a.save(context.WithoutCancel(ctx), i)
 			continue
 		}
 		i.Posts = append(i.Posts, Post{Platform: p.Name(), Channel: ref.Channel, Message: ref.ID})
 		i.Shown = i.digest()
-		a.save(ctx, i)
+		a.save(context.WithoutCancel(ctx), i)
 	}
+}
+
+// finish is how long a message that was begun may take when the process ends.
+const finish = 5 * time.Second
+
+// send posts a message, also while the process ends: whether one that is cut off
+// arrived, nobody could say.
+func (a *Alerts) send(ctx context.Context, p chat.Platform, channel string, m chat.Message) (chat.Ref, error) {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(finish, cancel) })()
+	return p.Post(sending, chat.Target{Channel: channel}, m)
 }
 
 // edit brings the messages of an incident up to date. One that somebody deleted

@@ -70,6 +70,10 @@ type Details struct {
 	Total   int        `json:"total,omitempty"` // members that there ever were
 	Shown   string     `json:"shown,omitempty"` // what its messages show
 	Reason  string     `json:"reason,omitempty"`
+
+	// Telling are the platforms on which a process is telling it, or was when it
+	// ended.
+	Telling []chat.PlatformName `json:"telling,omitempty"`
 }
 
 // Member is a container of an incident that is about several.

@@ -24,7 +24,7 @@ func (a *Alerts) Look(_ context.Context, rep inventory.Report) {
 
 func (a *Alerts) look(ctx context.Context, rep inventory.Report) {
 	if rep.Err != nil {
-		if a.failing[rep.Cluster]++; a.failing[rep.Cluster] >= 2 { // one lost answer is not news
+		if a.failing[rep.Cluster]++; a.failing[rep.Cluster] >= 2 && !a.reached(ctx, "cluster/"+rep.Cluster) { // one lost answer is not news
 			a.raise(ctx, Cluster, rep.Cluster, rep.Cluster, Details{Alert: view.ClusterDown(rep.Cluster, jobs.Reason(rep.Err))}, nil)
 		}
 		return
@@ -300,20 +300,57 @@ func (a *Alerts) settleMeasure(ctx context.Context, i Incident, about string, sn
 	}
 }
 
-// platforms tells of one that has not been connected for a while, and of its
-// coming back.
+// platforms tells of one that has not been connected for a while, or is lost for
+// good, and of its coming back.
 func (a *Alerts) platforms(ctx context.Context) {
 	now := a.cfg.Now()
 	for _, p := range a.cfg.Platforms {
 		h := p.Health()
-		switch _, forGood := a.lost[p.Name()]; {
+		why, forGood := a.lost[p.Name()]
+		switch {
 		case h.OK:
 			delete(a.lost, p.Name())
 			a.clear(ctx, string(Platform)+":"+string(p.Name()), "")
-		case !forGood && !h.Since.IsZero() && now.Sub(h.Since) >= awayFor:
+		case !forGood && (h.Since.IsZero() || now.Sub(h.Since) < awayFor), a.reached(ctx, string(p.Name())):
+		case forGood:
+			a.raise(ctx, Platform, string(p.Name()), "", Details{Alert: view.PlatformLost(p.Name(), why, true)}, nil)
+		default:
 			a.raise(ctx, Platform, string(p.Name()), "", Details{Alert: view.PlatformLost(p.Name(), h.Detail, false)}, nil)
 		}
 	}
+}
+
+// reach tells the other processes what this one reaches.
+func (a *Alerts) reach(ctx context.Context) {
+	if a.cfg.Replicas == nil {
+		return
+	}
+	var what []string
+	for _, p := range a.cfg.Platforms {
+		if h := p.Health(); h.OK && !h.Standby {
+			what = append(what, string(p.Name()))
+		}
+	}
+	for _, c := range a.cfg.Fleet().Clusters {
+		if !c.Stale() && !c.At.IsZero() {
+			what = append(what, "cluster/"+c.Name)
+		}
+	}
+	if err := a.cfg.Replicas.Reach(ctx, what...); err != nil {
+		a.failed(ctx, "note what this process reaches", err)
+	}
+}
+
+// reached reports whether another process reaches what this one does not.
+func (a *Alerts) reached(ctx context.Context, what string) bool {
+	if a.cfg.Replicas == nil {
+		return false
+	}
+	is, err := a.cfg.Replicas.Reached(ctx, what)
+	if err != nil {
+		a.failed(ctx, "ask what others reach", err)
+	}
+	return is
 }
 
 // booting is how long a container that was started has until its services are

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/pvechat/pvechat/bot/alerts"
 	"github.com/pvechat/pvechat/bot/discord"
 	"github.com/pvechat/pvechat/bot/live"
 	"github.com/pvechat/pvechat/storage"
@@ -11,19 +12,23 @@ import (
 
 // replica is this process among those that share a database.
 type replica struct {
-	name string
-	db   *storage.DB // of Run; nothing asks before
+	name  string
+	every time.Duration // it refreshes
+	db    *storage.DB   // of Run; nothing asks before
 }
 
 var (
-	_ discord.Lease = (*replica)(nil)
-	_ live.Replicas = (*replica)(nil)
+	_ discord.Lease   = (*replica)(nil)
+	_ live.Replicas   = (*replica)(nil)
+	_ alerts.Replicas = (*replica)(nil)
 )
 
 // Names of leases.
 const (
-	gateway = "discord/gateway"
-	panel   = "panel/" // before a surface
+	gateway  = "discord/gateway"
+	panel    = "panel/"    // before a surface
+	incident = "incident/" // before an id
+	reach    = "reach/"    // before what is reached, and by whom
 )
 
 // claimFor is longer than any process takes to see that it shows a panel no
@@ -57,3 +62,23 @@ func (r *replica) Claimed(ctx context.Context, surface string) (bool, error) {
 
 // panelName begins no other panel's name.
 func panelName(surface string) string { return panel + surface + "/" }
+
+// Tells implements [alerts.Replicas].
+func (r *replica) Tells(ctx context.Context, id string) (bool, error) {
+	has, err := r.db.TakeLease(ctx, incident+id, r.name, time.Minute)
+	return has == r.name, err
+}
+
+// Reach implements [alerts.Replicas].
+func (r *replica) Reach(ctx context.Context, what ...string) error {
+	names := make([]string, len(what))
+	for i, w := range what {
+		names[i] = reach + w + "/" + r.name
+	}
+	return r.db.SeizeLeases(ctx, r.name, 3*r.every, names...)
+}
+
+// Reached implements [alerts.Replicas].
+func (r *replica) Reached(ctx context.Context, what string) (bool, error) {
+	return r.db.LeaseHeldElsewhere(ctx, reach+what+"/", r.name)
+}

@@ -54,7 +54,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics(), replica: &replica{name: holder()}}
+	d := &Daemon{cfg: cfg, log: log, metrics: bot.NewMetrics(), replica: &replica{name: holder(), every: cfg.Every()}}
 	network := cfg.network()
 	for _, c := range cfg.Clusters {
 		client, err := proxmox.New(proxmox.Config{
@@ -233,7 +233,7 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 	alarm = alerts.New(alerts.Config{
 		Platforms: watched, Channels: d.ops(),
 		Routes: d.cfg.Alerts.routes(), Limits: d.cfg.Alerts.limits(),
-		Store: db, Clusters: parts.tasks, Busy: runner.Busy, Fleet: inv.Snapshot, Now: time.Now, Log: d.log,
+		Store: db, Clusters: parts.tasks, Busy: runner.Busy, Fleet: inv.Snapshot, Replicas: d.replica, Now: time.Now, Log: d.log,
 	})
 	inside = services.New(services.Config{
 		Guests: looked, Fleet: inv.Snapshot, Store: db, Every: d.cfg.Services(), Now: time.Now, Log: d.log,
