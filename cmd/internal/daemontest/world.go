@@ -63,6 +63,8 @@ type World struct {
 	Refresh  time.Duration // default: 1 s
 	Off      Platform      // the platform that is left out of the configuration
 
+	Limit time.Duration // for whatever a test waits for; default: 3 min, in a bubble an hour
+
 	// Guests are behind the containers' addresses; nil: the bot has no SSH.
 	Guests *guesttest.Server
 
@@ -86,9 +88,8 @@ type World struct {
 	dir      string
 	memory   map[string]*wiretest.Network // the network by host; nil: the machine's
 	client   *http.Client                 // of who looks at the bot from outside
-	patience time.Duration
-	balancer *balancer // of HTTP mode
-	health   string    // address of the last bot
+	balancer *balancer                    // of HTTP mode
+	health   string                       // address of the last bot
 	ago      *atomic.Int64
 	people   []*Person
 	channels map[string]*channel
@@ -109,7 +110,7 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 	if cluster.Scale == 0 {
 		cluster.Scale = 0.01
 	}
-	w := &World{Refresh: time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, patience: 3 * time.Minute}
+	w := &World{Refresh: time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, Limit: 3 * time.Minute}
 	return w.start(cluster, slacktest.Options{}, discordtest.Options{})
 }
 
@@ -119,7 +120,7 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 func Bubble(t *testing.T, test func(t *testing.T, w *World)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &World{Refresh: 30 * time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, patience: time.Hour}
+		w := &World{Refresh: 30 * time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, Limit: time.Hour}
 		w.memory = map[string]*wiretest.Network{}
 		for _, host := range []string{"pve.test", "slack.test", "discord.test"} {
 			w.memory[host] = wiretest.New()
@@ -441,7 +442,7 @@ func (w *World) For(t testing.TB) *World {
 
 // Patience is a context for whatever a test waits for.
 func (w *World) Patience() context.Context {
-	ctx, cancel := context.WithTimeout(w.t.Context(), w.patience)
+	ctx, cancel := context.WithTimeout(w.t.Context(), w.Limit)
 	w.t.Cleanup(cancel)
 	return ctx
 }
