@@ -207,6 +207,18 @@ func (db *DB) Incident(ctx context.Context, id string) (alerts.Incident, bool, e
 	return i, found, nil
 }
 
+// PurgeIncidents removes incidents whose end was told before a time.
+func (db *DB) PurgeIncidents(ctx context.Context, before time.Time) (int64, error) {
+	n, err := changed(db.bun.NewDelete().Model((*incidentRow)(nil)).
+		Where("closed_at IS NOT NULL").
+		Where("told_at < ?", moment{before}).
+		Exec(ctx))
+	if err != nil {
+		return 0, fmt.Errorf("storage: removing old incidents: %w", err)
+	}
+	return n, nil
+}
+
 // SetMute keeps a key from being told, in place of how it was before.
 func (db *DB) SetMute(ctx context.Context, m alerts.Mute) error {
 	row := muteRow{

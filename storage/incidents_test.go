@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -144,6 +145,33 @@ func TestOneOfManyOpensAndOneClosesAnIncident(t *testing.T) {
 		wg.Wait()
 		if opened.Load() != 1 || closed.Load() != 1 {
 			t.Errorf("%d opened it, %d closed it", opened.Load(), closed.Load())
+		}
+	})
+}
+
+func TestOldIncidentsGoOnceTheirEndWasTold(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		ctx := t.Context()
+		for i, told := range []time.Time{noon, noon.Add(hour), {}} {
+			key := fmt.Sprint("down:", i)
+			opened, err := db.OpenIncident(ctx, alerts.Incident{ID: fmt.Sprint("a_", i), Key: key, OpenedAt: noon.Add(-hour)})
+			if err != nil || !opened {
+				t.Fatal(opened, err)
+			}
+			_, _, err = db.CloseIncident(ctx, key, noon.Add(-hour))
+			must(t, err)
+			if !told.IsZero() {
+				must(t, db.EndTold(ctx, fmt.Sprint("a_", i), told))
+			}
+		}
+		_, err := db.OpenIncident(ctx, alerts.Incident{ID: "a_open", Key: "down:open", OpenedAt: noon.Add(-hour)})
+		must(t, err)
+		n, err := db.PurgeIncidents(ctx, noon.Add(time.Minute))
+		if n != 1 || err != nil {
+			t.Errorf("%d were removed, %v", n, err)
+		}
+		if left := query[int](t, db, "SELECT count(*) FROM incidents"); left != 3 {
+			t.Errorf("%d are left, want the one told later, the one to be told, and the open one", left)
 		}
 	})
 }

@@ -234,3 +234,29 @@ func TestD7WhoeverWaitsGetsTheFileHoweverItsHolderEnds(t *testing.T) {
 		})
 	}
 }
+
+// A full disk is told by every write, leaves nothing half done, and does not
+// outlast its end.
+func TestAFullDiskIsToldAndReadsGoOn(t *testing.T) {
+	db, ctx := storagetest.Open(t), t.Context()
+	must(t, db.Save(ctx, []inventory.Record{{ID: "a", Cluster: "home", VMID: 1, Hostname: "web", FirstSeen: noon, SeenAt: noon}}))
+	pages := query[int](t, db, "PRAGMA page_count")
+	limit := func(pages int) {
+		_, err := db.Bun().NewRaw(fmt.Sprintf("PRAGMA max_page_count = %d", pages)).Exec(ctx)
+		must(t, err)
+	}
+	limit(pages)
+	large := make([]inventory.Record, 500)
+	for i := range large {
+		large[i] = inventory.Record{ID: inventory.ID(fmt.Sprint("x", i)), Cluster: "home", VMID: 100 + i, Hostname: strings.Repeat("x", 60), FirstSeen: noon, SeenAt: noon}
+	}
+	if err := db.Save(ctx, large); err == nil || !strings.Contains(err.Error(), "full") {
+		t.Errorf("saved: %v", err)
+	}
+	got, err := db.Containers(ctx, "home")
+	if err != nil || len(got) != 1 || got[0].Hostname != "web" {
+		t.Errorf("read %d, %v", len(got), err)
+	}
+	limit(1 << 20)
+	must(t, db.Save(ctx, large))
+}

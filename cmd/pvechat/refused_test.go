@@ -136,3 +136,12 @@ func TestAClusterThatRefusesIsToldAndTriedAgain(t *testing.T) {
 		})
 	}
 }
+
+// A service manager starts it again; nobody is told that it runs without.
+func TestADatabaseThatIsNotThereAtTheStartExitsOneAndIsNamed(t *testing.T) {
+	file := write(t, strings.Replace(config, "sqlite:pvechat.db", "postgres://pvechat:canary@127.0.0.1:9/pvechat", 1))
+	code, _, stderr := pvechat(t, "run", "-c", file)
+	if code != exitFailed || !strings.Contains(stderr, "PostgreSQL does not answer") || strings.Contains(stderr, "canary") {
+		t.Errorf("exit %d, said %q", code, stderr)
+	}
+}

@@ -110,6 +110,9 @@ func (c Config) network() (n network) {
 	}
 }
 
+// incidentsFor is how long one is kept whose end was told.
+const incidentsFor = 30 * 24 * time.Hour
+
 // OpenStorage opens the configured database. The caller closes it.
 func OpenStorage(ctx context.Context, cfg Config, log *slog.Logger, readOnly bool) (*storage.DB, error) {
 	return storage.Open(ctx, storage.Config{URL: string(cfg.Database.URL), Log: log, Holder: holder(), ReadOnly: readOnly})
@@ -341,8 +344,12 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 			"rules":   bot.RunFunc(func(ctx context.Context) error { return d.rules.run(ctx, alarm) }),
 			"jobs":    runner,
 			"old jobs": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) {
-				if err := runner.Purge(ctx); err != nil && ctx.Err() == nil {
-					d.log.ErrorContext(ctx, "remove old jobs", "err", err)
+				err := runner.Purge(ctx)
+				if _, old := db.PurgeIncidents(ctx, time.Now().Add(-incidentsFor)); old != nil {
+					err = errors.Join(err, old)
+				}
+				if err != nil && ctx.Err() == nil {
+					d.log.ErrorContext(ctx, "remove old jobs and incidents", "err", err)
 				}
 			}},
 			"old drafts": bot.Every{Period: time.Hour, Do: func(ctx context.Context) {
