@@ -1,6 +1,7 @@
 package daemontest
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/url"
@@ -28,7 +29,7 @@ func NewLine(t testing.TB, database string) *Line {
 	q := u.Query()
 	socket := q.Get("host") + "/.s.PGSQL.5432"
 	q.Del("host")
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func NewLine(t testing.TB, database string) *Line {
 			if err != nil {
 				return
 			}
-			far, err := net.Dial("unix", socket)
+			far, err := new(net.Dialer).DialContext(context.Background(), "unix", socket)
 			if err != nil || !l.add(near, far) {
 				_ = near.Close()
 				continue
