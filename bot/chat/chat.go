@@ -72,6 +72,7 @@ type Rights struct {
 	Missing  []string // scopes that the app lacks
 	Without  string   // what does not work without them
 	Channel  string   // why the bot cannot write to the channel asked about; "": it can, or nobody says
+	Allow    string   // what somebody can do about that, there: a sentence without its end
 }
 
 // Space is how many rows a platform's surfaces hold; the arithmetic is the

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/pvechat/pvechat/bot/chat"
 )
@@ -86,11 +88,12 @@ func (a *Adapter) member(ctx context.Context, id string) (chat.Standing, error) 
 	return "", err
 }
 
-// Rights asks whether the token is accepted, and whether the bot sees a
-// channel. What it may do there Discord says only when it is tried.
+// Rights asks whether the token is accepted, and whether the bot can write to a
+// channel.
 func (a *Adapter) Rights(ctx context.Context, channel string) (chat.Rights, error) {
 	var r chat.Rights
-	if err := a.call(ctx, request{http.MethodGet, "users/@me", "/users/@me", "users/@me"}, nil, nil); err != nil {
+	var self user
+	if err := a.call(ctx, request{http.MethodGet, "users/@me", "/users/@me", "users/@me"}, nil, &self); err != nil {
 		if status(err) == http.StatusUnauthorized {
 			r.Refused = "bot_token"
 		}
@@ -99,12 +102,113 @@ func (a *Adapter) Rights(ctx context.Context, channel string) (chat.Rights, erro
 	if channel == "" {
 		return r, nil
 	}
-	err := a.call(ctx, request{http.MethodGet, "channels/" + channel, "/channels/{channel}", "channels/" + channel}, nil, nil)
-	switch code(err) {
-	case codeUnknownChannel:
-		r.Channel = "there is no such channel (10003)"
-	case codeMissingAccess:
-		r.Channel = "pvechat does not see it (50001)"
+	lacks, err := a.lacks(ctx, self.ID, channel)
+	switch {
+	case code(err) == codeUnknownChannel:
+		r.Channel, r.Allow = "there is no such channel (10003)", "Copy the channel's id anew"
+	case code(err) == codeMissingAccess:
+		r.Channel, r.Allow = "pvechat does not see it (50001)", "Allow pvechat View Channel in that channel's permissions"
+	case err != nil:
+		return r, err
+	case len(lacks) > 0:
+		list := strings.Join(lacks, ", ")
+		r.Channel, r.Allow = "pvechat lacks "+list+" there (50013)", "Allow pvechat "+list+" in that channel's permissions"
 	}
 	return r, nil
+}
+
+// overwrite is what a channel changes about the permissions of a role or member.
+type overwrite struct {
+	ID    string `json:"id"`
+	Allow bits   `json:"allow"`
+	Deny  bits   `json:"deny"`
+}
+
+// bits are permissions. On the wire they are a number in a string.
+type bits uint64
+
+func (b *bits) UnmarshalJSON(raw []byte) error {
+	n, err := strconv.ParseUint(strings.Trim(string(raw), `"`), 10, 64)
+	*b = bits(n)
+	return err
+}
+
+// lacks names the permissions that writing to a channel takes and the bot does
+// not have. Discord computes them in this order: those of everybody and of the
+// bot's roles, then what the channel changes for everybody, for its roles and
+// for itself. A thread's are its channel's. See
+// https://docs.discord.com/developers/topics/permissions#permission-overwrites.
+func (a *Adapter) lacks(ctx context.Context, bot, id string) ([]string, error) {
+	get := func(path, route, bucket string, out any) error {
+		return a.call(ctx, request{http.MethodGet, path, route, bucket}, nil, out)
+	}
+	var channel struct {
+		Type       int         `json:"type"`
+		Guild      string      `json:"guild_id"`
+		Parent     string      `json:"parent_id"`
+		Overwrites []overwrite `json:"permission_overwrites"`
+	}
+	if err := get("channels/"+id, "/channels/{channel}", "channels/"+id, &channel); err != nil {
+		return nil, err
+	}
+	if channel.Guild == "" {
+		return nil, nil // a direct message
+	}
+	send, thread := bits(1<<11), 10 <= channel.Type && channel.Type <= 12
+	if thread {
+		send = 1 << 38
+		if err := get("channels/"+channel.Parent, "/channels/{channel}", "channels/"+channel.Parent, &channel); err != nil {
+			return nil, err
+		}
+	}
+	var guild struct {
+		Owner string `json:"owner_id"`
+		Roles []struct {
+			ID          string `json:"id"`
+			Permissions bits   `json:"permissions"`
+		} `json:"roles"`
+	}
+	if err := get("guilds/"+channel.Guild, "/guilds/{guild}", "guilds/"+channel.Guild, &guild); err != nil {
+		return nil, err
+	}
+	var me member
+	if err := get("guilds/"+channel.Guild+"/members/"+bot, "/guilds/{guild}/members/{user}", "guilds/"+channel.Guild+"/members", &me); err != nil {
+		return nil, err
+	}
+
+	const administrator = 1 << 3
+	var has bits
+	for _, r := range guild.Roles {
+		if r.ID == channel.Guild || slices.Contains(me.Roles, r.ID) {
+			has |= r.Permissions
+		}
+	}
+	if has&administrator != 0 || guild.Owner == bot {
+		return nil, nil
+	}
+	change := func(of func(id string) bool) {
+		var allow, deny bits
+		for _, o := range channel.Overwrites {
+			if of(o.ID) {
+				allow, deny = allow|o.Allow, deny|o.Deny
+			}
+		}
+		has = has&^deny | allow
+	}
+	change(func(id string) bool { return id == channel.Guild })
+	change(func(id string) bool { return slices.Contains(me.Roles, id) })
+	change(func(id string) bool { return id == bot })
+
+	var missing []string
+	for _, p := range []struct {
+		bit  bits
+		name string
+	}{
+		{1 << 10, "View Channel"}, {send, map[bool]string{false: "Send Messages", true: "Send Messages in Threads"}[thread]}, {1 << 16, "Read Message History"},
+	} {
+		if has&p.bit == 0 {
+			missing = append(missing, p.name)
+		}
+	}
+	return missing, nil
 }

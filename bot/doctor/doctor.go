@@ -291,17 +291,18 @@ func (p Platform) known() []Check {
 		})
 	case p.Silent != nil:
 		if why, since := p.Silent(); why != "" {
-			list = append(list, p.silent(why, since))
+			list = append(list, p.silent(why, "", since))
 		}
 	}
 	return list
 }
 
-func (p Platform) silent(why string, since time.Time) Check {
+// silent is an ops channel that takes nothing; allow is what can be done there.
+func (p Platform) silent(why, allow string, since time.Time) Check {
 	return Check{
 		Name: "ops/" + string(p.Chat.Name()), Title: "The ops channel on " + p.title() + " takes no messages", State: Bad,
 		Detail: "channel " + p.Ops + ": " + why, Since: since,
-		Fix: "Invite pvechat to that channel and let it write there, or name another one as " + p.Setting + ".",
+		Fix: cmp.Or(allow, "Invite pvechat to that channel and let it write there") + ", or name another one as " + p.Setting + ".",
 	}
 }
 
@@ -350,7 +351,7 @@ func (p Platform) ask(ctx context.Context) []Check {
 	switch {
 	case p.Ops == "" || said:
 	case rights.Channel != "":
-		list = append(list, p.silent(rights.Channel, time.Time{}))
+		list = append(list, p.silent(rights.Channel, rights.Allow, time.Time{}))
 	default:
 		list = append(list, Check{Name: "ops/" + name, Title: "Ops channel on " + p.title(), State: Good, Detail: p.Ops})
 	}

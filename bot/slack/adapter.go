@@ -386,11 +386,11 @@ func (a *Adapter) Rights(ctx context.Context, channel string) (chat.Rights, erro
 	refused, ok := errors.AsType[*codeError](apiError("conversations.info", err))
 	switch {
 	case err == nil && ch.IsArchived:
-		r.Channel = "it is archived"
+		r.Channel, r.Allow = "it is archived", "Unarchive that channel"
 	case err == nil && !ch.IsMember:
-		r.Channel = "pvechat is not in it (not_in_channel)"
+		r.Channel, r.Allow = "pvechat is not in it (not_in_channel)", "Type /invite @pvechat in that channel"
 	case ok && refused.code == "channel_not_found":
-		r.Channel = "there is no such channel, or pvechat is not in it (channel_not_found)"
+		r.Channel, r.Allow = "there is no such channel, or pvechat is not in it (channel_not_found)", "Look at the channel's id, and type /invite @pvechat in it"
 	}
 	return r, nil
 }

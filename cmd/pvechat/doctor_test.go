@@ -198,7 +198,16 @@ func TestTheDoctorNamesEachFault(t *testing.T) {
 		},
 		"an ops channel without the bot": {
 			fault: func(_ *testing.T, w *daemontest.World) { w.AddPrivateChannel(daemontest.Ops) },
-			wants: []string{"bad ops/discord", "bad ops/slack"}, line: "ops/slack", says: "pvechat is not in it", fix: "Invite pvechat",
+			wants: []string{"bad ops/discord", "bad ops/slack"}, line: "ops/slack", says: "pvechat is not in it", fix: "type /invite @pvechat in it, or name another one as channels.ops.slack",
+		},
+		"an ops channel that is archived": {
+			fault: func(_ *testing.T, w *daemontest.World) { w.Slack.Archive("C00000001") },
+			wants: []string{"bad ops/slack"}, line: "ops/slack", says: "it is archived", fix: "Unarchive that channel, or name another one as channels.ops.slack",
+		},
+		"an ops channel where the bot may not write": {
+			fault: func(_ *testing.T, w *daemontest.World) { w.AddChannel(daemontest.Ops, false) },
+			wants: []string{"bad ops/discord", "bad ops/slack"}, line: "ops/discord", says: "pvechat lacks Send Messages there (50013)",
+			fix: "Allow pvechat Send Messages in that channel's permissions, or name another one as channels.ops.discord",
 		},
 		"nobody is told": {
 			old: "channels: {ops: {", with: "channels: {} #",

@@ -231,7 +231,13 @@ func (s *Server) channelObject(ch *channel) object {
 	o["name"], o["guild_id"] = ch.name, s.opts.GuildID
 	if ch.parent != nil {
 		o["parent_id"] = ch.parent.id
+		return o // it has no permissions of its own
 	}
+	overwrites := []any{}
+	if !ch.maySend {
+		overwrites = append(overwrites, object{"id": s.opts.BotUserID, "type": 1, "allow": "0", "deny": strconv.Itoa(permSendMessages | permSendInThreads)})
+	}
+	o["permission_overwrites"] = overwrites
 	return o
 }
 
@@ -251,6 +257,11 @@ func (s *Server) getUser(c *call) (reply, error) {
 func (s *Server) getMember(c *call) (reply, error) {
 	if c.PathValue("guild") != s.opts.GuildID {
 		return reply{}, errUnknownGuild
+	}
+	if c.PathValue("user") == s.opts.BotUserID {
+		member := s.memberObject(&user{id: s.opts.BotUserID})
+		member["user"] = s.botObject()
+		return okReply(member), nil
 	}
 	if u := s.users[c.PathValue("user")]; u != nil && !u.left {
 		return okReply(s.memberObject(u)), nil
