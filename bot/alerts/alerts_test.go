@@ -365,6 +365,59 @@ func TestEachKindIsRaisedOnceAndClearedOnce(t *testing.T) {
 			w.tick()
 			w.posted(2, c.line)
 		})
+		t.Run(name+", muted for ever", func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(c *alerts.Config) { c.Limits = alerts.Limits{Disk: 95, For: time.Minute} }, row(101, "web"), row(102, "wiki"))
+			begins := func() {
+				c.begins(w)
+				w.ticks(3)
+			}
+			begins()
+			w.posted(1, "ops: ")
+			open, err := w.db.OpenIncidents(t.Context())
+			if err != nil || len(open) != 1 {
+				t.Fatalf("%+v %v", open, err)
+			}
+			if _, _, found, err := w.alerts.Mute(t.Context(), open[0].ID, alerts.ForEver, "Ana"); err != nil || !found {
+				t.Fatal(found, err)
+			}
+			w.tick()
+			w.first("Muted by Ana")
+			c.ends(w)
+			w.tick()
+			w.first("Resolved: ")
+			begins()
+			w.posted(1, "ops: ")
+		})
+	}
+}
+
+// What runs inside, and measures, are as quiet as the container itself.
+func TestNothingIsSaidOfTheInsideOfWhatIsWorkedOn(t *testing.T) {
+	down := services.Service{Service: guest.Service{Kind: guest.Systemd, Unit: "nginx.service", Name: "nginx", State: guest.ServiceFailed}}
+	for name, during := range map[string]func(*world){
+		"our own job": func(w *world) { w.busy[w.id("web")] = jobs.Job{Action: jobs.Restart} },
+		"a backup":    func(w *world) { w.set(101, func(c *proxmox.Container) { c.Lock = "backup" }) },
+		"the tag":     func(w *world) { w.set(101, func(c *proxmox.Container) { c.Tags = "a;pvechat-ignore" }) },
+		"nothing":     func(*world) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, func(c *alerts.Config) { c.Limits = alerts.Limits{Disk: 95, For: time.Minute} }, row(101, "web"))
+			during(w)
+			w.set(101, func(c *proxmox.Container) { c.Disk = 97 })
+			w.tick()
+			c, _ := w.inv.Snapshot().ByID(w.id("web"))
+			down := down
+			down.Since = w.now
+			w.alerts.Scanned(t.Context(), c, nil, &services.Report{Services: []services.Service{down}})
+			w.ticks(4)
+			if name == "nothing" {
+				w.posted(2, "ops: ") // or this would test nothing
+				return
+			}
+			w.quiet("though it is worked on")
+		})
 	}
 }
 

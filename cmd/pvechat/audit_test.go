@@ -84,6 +84,12 @@ func TestTheAuditIsExportedAndVerified(t *testing.T) {
 	if code != exitFailed || !strings.Contains(out, "wrong: line 2 was changed") || !strings.Contains(out, "trigger audit_keeps is missing") || !strings.Contains(errs, "2 finding(s)") {
 		t.Errorf("exit %d:\n%s%s", code, out, errs)
 	}
+	if _, err := raw.Exec("DROP TRIGGER audit_stays; DELETE FROM audit WHERE seq = 2"); err != nil {
+		t.Fatal(err)
+	}
+	if code, out, errs := pvechat(t, "audit", "verify", "-c", file); code != exitFailed || !strings.Contains(out, "wrong: line 2 is missing") {
+		t.Errorf("exit %d:\n%s%s", code, out, errs)
+	}
 	if strings.Contains(out+errs, "canary") {
 		t.Error("it prints a secret")
 	}
