@@ -116,10 +116,19 @@ func (h *Handlers) refuse(r *Request, a jobs.Action) *chat.Answer {
 		return nil
 	}
 	r.Note("refused", reason)
+	if busy != nil && h.tappedAgain(r, *busy) {
+		return &chat.Answer{}
+	}
 	return &chat.Answer{
 		Now:     view.NotNow(c, a, reason),
 		InPlace: r.InPanel && r.Arg != "", // our question has served its purpose
 	}
+}
+
+// tappedAgain reports whether r answers a question for the second time: what
+// came of it stands in the question's place, and must stay.
+func (h *Handlers) tappedAgain(r *Request, j jobs.Job) bool {
+	return j.Person.Key() == r.Person.Key() && h.pending.answered(j.ID, r.Arg)
 }
 
 // ask puts a yes-or-no question to the person.
@@ -170,6 +179,9 @@ func (h *Handlers) submit(ctx context.Context, r *Request, ask jobs.Ask) chat.An
 	switch {
 	case errors.As(err, &busy):
 		r.Note("refused", "busy")
+		if h.tappedAgain(r, busy.Job) {
+			return chat.Answer{}
+		}
 		return chat.Answer{Now: view.AlreadyBusy(r.Container, busy.Job), InPlace: r.InPanel && r.Arg != ""}
 	case err != nil:
 		return h.databaseTrouble(ctx, r, err)
@@ -182,7 +194,7 @@ func (h *Handlers) submit(ctx context.Context, r *Request, ask jobs.Ask) chat.An
 // underWay shows a job where it was asked for: in the container's detail where
 // that is open, in place of our question, or as a new private message.
 func (h *Handlers) underWay(ctx context.Context, r *Request, j jobs.Job, token string) chat.Answer {
-	h.pending.expect(j.ID)
+	h.pending.expect(j.ID, r.Arg)
 	a := chat.Answer{Missed: func(error) chat.Surface { h.pending.shown(j.ID, place{}); return nil }}
 	id, name, filter, before, isDetail := view.ParseDetailState(r.State)
 	switch {
@@ -450,24 +462,36 @@ type place struct {
 // pending knows where jobs of this process were asked for. A job can end
 // before its first answer is on the wire; then its outcome waits for that.
 type pending struct {
-	mu     sync.Mutex
-	places map[string]chan place
+	mu   sync.Mutex
+	jobs map[string]expected
 }
 
-func newPending() *pending { return &pending{places: map[string]chan place{}} }
+type expected struct {
+	question string // the token of ours that was answered, if any
+	place    chan place
+}
 
-func (p *pending) expect(job string) {
+func newPending() *pending { return &pending{jobs: map[string]expected{}} }
+
+func (p *pending) expect(job, question string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.places[job] = make(chan place, 1)
+	p.jobs[job] = expected{question, make(chan place, 1)}
+}
+
+// answered reports whether a job came of that question.
+func (p *pending) answered(job, question string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return question != "" && p.jobs[job].question == question
 }
 
 func (p *pending) shown(job string, at place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if ch, ok := p.places[job]; ok {
+	if e, ok := p.jobs[job]; ok {
 		select {
-		case ch <- at:
+		case e.place <- at:
 		default:
 		}
 	}
@@ -476,7 +500,7 @@ func (p *pending) shown(job string, at place) {
 // at is where a job was asked for, if that is known within a moment.
 func (p *pending) at(ctx context.Context, job string) place {
 	p.mu.Lock()
-	ch, ok := p.places[job]
+	e, ok := p.jobs[job]
 	p.mu.Unlock()
 	if !ok {
 		return place{}
@@ -484,8 +508,8 @@ func (p *pending) at(ctx context.Context, job string) place {
 	timer := time.NewTimer(3 * time.Second)
 	defer timer.Stop()
 	select {
-	case at := <-ch:
-		ch <- at // for who asks next
+	case at := <-e.place:
+		e.place <- at // for who asks next
 		return at
 	case <-timer.C:
 	case <-ctx.Done():
@@ -496,7 +520,7 @@ func (p *pending) at(ctx context.Context, job string) place {
 func (p *pending) forget(job string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.places, job)
+	delete(p.jobs, job)
 }
 
 // take is at, for the last time.

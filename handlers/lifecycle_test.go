@@ -114,6 +114,21 @@ func TestAStubbornGuestIsForcedOnlyWhenSomebodySaysSo(t *testing.T) {
 	}
 }
 
+func TestASecondTapLeavesWhatIsUnderWay(t *testing.T) {
+	w := newWorld(t)
+	ask := w.typed("ana", "shutdown", "name", "104")
+	yes := control(t, ask.Now, "Shut down")
+	under := w.press("ana", yes)
+	control(t, under.Now, "Force stop")
+	if a := w.press("ana", yes); a.Now != nil || a.Close {
+		t.Errorf("the second tap shows\n%s", text(a.Now))
+	}
+	w.settled()
+	if n := w.tasks(104, "vzshutdown"); n != 1 {
+		t.Errorf("%d shutdowns", n)
+	}
+}
+
 func TestDeleteNeedsTheName(t *testing.T) {
 	w := newWorld(t)
 	a := w.press("ana", w.id(101)+":delete")
