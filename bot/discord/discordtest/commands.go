@@ -109,6 +109,19 @@ func (s *Server) getCommands(c *call) (reply, error) {
 	return commandReply(s.inScope(guild)), nil
 }
 
+func (s *Server) getCommand(c *call) (reply, error) {
+	guild, err := s.scope(c)
+	if err != nil {
+		return reply{}, err
+	}
+	for _, cmd := range s.inScope(guild) {
+		if cmd.id == c.PathValue("command") {
+			return okReply(cmd.fields), nil
+		}
+	}
+	return reply{}, errUnknownCommand
+}
+
 // postCommand makes a command, or overwrites the one of that name.
 func (s *Server) postCommand(c *call) (reply, error) {
 	guild, err := s.scope(c)

@@ -36,7 +36,7 @@ type stallFault struct {
 // matches says whether a pattern such as "PATCH /channels/" is in a request's
 // method and path.
 func matches(pattern, method, path string) bool {
-	return strings.Contains(method+" "+strings.TrimPrefix(path, apiRoot), pattern)
+	return strings.Contains(method+" "+strings.TrimPrefix(strings.TrimPrefix(path, apiV9), apiV10), pattern)
 }
 
 func (f *faults) answer(method, path string) error {

@@ -72,6 +72,7 @@ type gatewayConn struct {
 	ws      *websocket.Conn
 	out     chan any // frames, and closeFrame as the last one
 	session *session
+	version int       // of the API, as asked for
 	beat    time.Time // of the last heartbeat
 	sends   window
 }
@@ -127,7 +128,10 @@ func (s *Server) serveGateway(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it has answered already
 	}
-	c := &gatewayConn{ws: ws, out: make(chan any, 256), beat: time.Now()}
+	c := &gatewayConn{ws: ws, out: make(chan any, 256), beat: time.Now(), version: 9}
+	if r.URL.Query().Get("v") == "10" {
+		c.version = 10
+	}
 	s.mu.Lock()
 	s.gateway.conns[c] = struct{}{}
 	c.push(frame(opHello, object{"heartbeat_interval": s.opts.HeartbeatEvery.Milliseconds(), "_trace": []any{}}))
@@ -279,7 +283,7 @@ func (s *Server) identify(c *gatewayConn, d json.RawMessage) {
 		c.session = &session{id: fmt.Sprintf("session-%s", s.newID()), conn: c}
 		s.gateway.sessions[c.session.id] = c.session
 		s.deliver(c.session, "READY", object{
-			"v": 9, "session_id": c.session.id, "session_type": "normal", "resume_gateway_url": s.gatewayURL(),
+			"v": c.version, "session_id": c.session.id, "session_type": "normal", "resume_gateway_url": s.gatewayURL(),
 			"user":             s.selfObject(),
 			"application":      object{"id": s.opts.ApplicationID, "flags": 565248},
 			"guilds":           []any{object{"id": s.opts.GuildID, "unavailable": true}},

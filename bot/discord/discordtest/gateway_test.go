@@ -40,6 +40,30 @@ func TestTheHandshake(t *testing.T) {
 	}
 }
 
+func TestVersion10IsServedAlike(t *testing.T) {
+	s := newGuild(t, discordtest.Options{})
+	connect(t, s)
+	at := "/api/v10/applications/" + app + "/guilds/" + guild + "/commands"
+	a := rest(t, s, "GET", at, nil)
+	list, _ := a.body.([]any)
+	if len(list) != 1 {
+		t.Fatalf("the commands: %d %v", a.status, a.body)
+	}
+	if a := rest(t, s, "GET", at+"/"+list[0].(object)["id"].(string), nil); a.status != http.StatusOK || a.str("name") != "pve" {
+		t.Errorf("one of them: %d %v", a.status, a.body)
+	}
+	if a := rest(t, s, "GET", at+"/1", nil); a.status != http.StatusNotFound || a.code() != 10063 {
+		t.Errorf("an unknown one: %d %v", a.status, a.body)
+	}
+	s.Fail("GET /users/@me", http.StatusServiceUnavailable, 0, 1)
+	if a := rest(t, s, "GET", "/api/v10/users/@me", nil); a.status != http.StatusServiceUnavailable {
+		t.Errorf("a fault: %d", a.status)
+	}
+	if len(s.Unexpected()) > 0 {
+		t.Errorf("unexpected: %+v", s.Unexpected())
+	}
+}
+
 func TestWhatIsOutOfOrderClosesTheConnection(t *testing.T) {
 	properties := object{"os": "linux"}
 	for name, tt := range map[string]struct {

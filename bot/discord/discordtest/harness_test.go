@@ -92,7 +92,10 @@ func as(t *testing.T, s *discordtest.Server, authorization, method, path string,
 		}
 		r = strings.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(soon(t), method, s.URL()+"/api/v9"+path, r)
+	if !strings.HasPrefix(path, "/api/") {
+		path = "/api/v9" + path
+	}
+	req, err := http.NewRequestWithContext(soon(t), method, s.URL()+path, r)
 	if err != nil {
 		t.Fatal(err)
 	}

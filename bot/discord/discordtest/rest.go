@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	apiRoot      = "/api/v9"
+	apiV9        = "/api/v9"
+	apiV10       = "/api/v10" // the same in all that is served here
 	maxBody      = 25 << 20
 	keptRequests = 10_000
 )
@@ -120,10 +121,12 @@ func (s *Server) newRoutes() *http.ServeMux {
 		{"GET /applications/{app}/commands", false, s.getCommands},
 		{"POST /applications/{app}/commands", false, s.postCommand},
 		{"PUT /applications/{app}/commands", false, s.putCommands},
+		{"GET /applications/{app}/commands/{command}", false, s.getCommand},
 		{"DELETE /applications/{app}/commands/{command}", false, s.deleteCommand},
 		{"GET /applications/{app}/guilds/{guild}/commands", false, s.getCommands},
 		{"POST /applications/{app}/guilds/{guild}/commands", false, s.postCommand},
 		{"PUT /applications/{app}/guilds/{guild}/commands", false, s.putCommands},
+		{"GET /applications/{app}/guilds/{guild}/commands/{command}", false, s.getCommand},
 		{"DELETE /applications/{app}/guilds/{guild}/commands/{command}", false, s.deleteCommand},
 
 		{"POST /channels/{channel}/messages", false, s.postMessage},
@@ -138,7 +141,9 @@ func (s *Server) newRoutes() *http.ServeMux {
 		{"DELETE /webhooks/{app}/{token}/messages/{message}", true, s.deleteResponse},
 	} {
 		method, path, _ := strings.Cut(r.pattern, " ")
-		mux.HandleFunc(method+" "+apiRoot+path, func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, r) })
+		for _, root := range []string{apiV9, apiV10} {
+			mux.HandleFunc(method+" "+root+path, func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, r) })
+		}
 	}
 	mux.HandleFunc("GET /ws/", s.serveGateway)
 	mux.HandleFunc("/", func(w http.ResponseWriter, req *http.Request) { s.handle(w, req, route{open: true}) })

@@ -1,5 +1,6 @@
-// Package discordtest simulates Discord for one guild: the REST API v9, the
-// gateway, and what people see and press. It serves tests and the demo page.
+// Package discordtest simulates Discord for one guild: the REST API v9 (and v10,
+// which is the same here), the gateway, and what people see and press. It serves
+// tests and the demo page.
 //
 // It refuses what Discord refuses, in Discord's words: every limit on messages,
 // components, forms and commands, the three seconds an application has for its
@@ -198,8 +199,8 @@ func (s *Server) Close() {
 	s.busy.Wait()
 }
 
-// URL is the origin, without a slash at its end. REST lies under /api/v9/, the
-// gateway is where GET /api/v9/gateway says.
+// URL is the origin, without a slash at its end. REST lies under /api/v9/ and
+// /api/v10/, the gateway is where GET /api/v9/gateway says.
 func (s *Server) URL() string { return "http://" + s.host }
 
 func (s *Server) gatewayURL() string { return "ws://" + s.host + "/ws/" }
