@@ -134,7 +134,7 @@ func (ws *workshop) carry(ctx context.Context, j *jobs.Job, save func(context.Co
 // sees waits until something shown holds a text.
 func (ws *workshop) sees(text string) {
 	ws.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for !strings.Contains(ws.chat.all(), text) {
 		select {
 		case <-deadline:
@@ -601,7 +601,7 @@ func TestProgressIsShownWhenThereIsRoomAgain(t *testing.T) {
 	ws.hold = make(chan struct{})
 	ws.modal("ana", ws.review("ana", "nginx", "shop"), nil)
 	<-ws.made
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for _, edited := ws.chat.sent(); len(edited) < 2; _, edited = ws.chat.sent() {
 		select {
 		case <-deadline:

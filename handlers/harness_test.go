@@ -253,7 +253,7 @@ func (w *world) id(vmid int) string {
 // settled waits until no job is open and every outcome was told.
 func (w *world) settled() {
 	w.t.Helper()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		open, err := w.db.OpenJobs(w.t.Context())
 		if err != nil {

@@ -238,6 +238,9 @@ func TestWhoIsAtItIsShownToEverybody(t *testing.T) {
 	w := newWorld(t)
 	w.pve.Hold(true)
 	w.press("ana", w.id(102)+":start")
+	if _, err := w.pve.AwaitTask(t.Context(), func(task proxmoxtest.Task) bool { return task.VMID == 102 }); err != nil {
+		t.Fatal(err)
+	}
 	shown := func(what string, s chat.Surface) {
 		t.Helper()
 		if all := text(s); !strings.Contains(all, "starting…") || !strings.Contains(all, "asked by Ana") {
