@@ -275,6 +275,15 @@ func (w *world) settled() {
 }
 
 // tasks counts the tasks that our token started on a container.
+// sent waits until Proxmox has a task of a container: who kills the bot before
+// that cuts off the request.
+func (w *world) sent(vmid int) {
+	w.t.Helper()
+	if _, err := w.pve.AwaitTask(w.t.Context(), func(task proxmoxtest.Task) bool { return task.VMID == vmid }); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 func (w *world) tasks(vmid int, types ...string) int {
 	n := 0
 	for _, task := range w.pve.Tasks() {

@@ -238,9 +238,7 @@ func TestWhoIsAtItIsShownToEverybody(t *testing.T) {
 	w := newWorld(t)
 	w.pve.Hold(true)
 	w.press("ana", w.id(102)+":start")
-	if _, err := w.pve.AwaitTask(t.Context(), func(task proxmoxtest.Task) bool { return task.VMID == 102 }); err != nil {
-		t.Fatal(err)
-	}
+	w.sent(102)
 	shown := func(what string, s chat.Surface) {
 		t.Helper()
 		if all := text(s); !strings.Contains(all, "starting…") || !strings.Contains(all, "asked by Ana") {

@@ -157,6 +157,8 @@ func TestTheEndOfSeveralIsToldAfterARestart(t *testing.T) {
 	ask := w.typed("ana", "stop", "name", "web,api")
 	w.pve.Hold(true)
 	w.answer("ana", control(t, ask.Now, "Stop 2 containers"))
+	w.sent(101)
+	w.sent(105)
 	w.stop()
 	w.build()
 	w.refresh()
