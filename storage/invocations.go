@@ -22,23 +22,26 @@ const remembered = time.Hour
 
 var _ handlers.Repeats = (*DB)(nil)
 
-// First reports whether key is new within the last hour, and forgets older
-// ones.
+// First reports whether key is new within the last hour.
 func (db *DB) First(ctx context.Context, key string) (bool, error) {
-	_, err := db.bun.NewDelete().Model((*invocationRow)(nil)).
-		Where("expires_at <= ?", db.engine.in(0)).
-		Exec(ctx)
-	if err != nil {
-		return false, fmt.Errorf("storage: forgetting old deliveries: %w", err)
-	}
 	row := invocationRow{Key: text(key)}
 	n, err := changed(db.bun.NewInsert().Model(&row).
 		Value("expires_at", "?", db.engine.in(remembered)).
-		On("CONFLICT (key) DO NOTHING").
+		On("CONFLICT (key) DO UPDATE").
+		Set("expires_at = EXCLUDED.expires_at").
+		Where("v.expires_at <= ?", db.engine.in(0)).
 		Returning("NULL").
 		Exec(ctx))
 	if err != nil {
 		return false, fmt.Errorf("storage: noting a delivery: %w", err)
 	}
 	return n == 1, nil
+}
+
+// PurgeInvocations removes deliveries that would be new if they came again.
+func (db *DB) PurgeInvocations(ctx context.Context) error {
+	if _, err := db.bun.NewDelete().Model((*invocationRow)(nil)).Where("expires_at <= ?", db.engine.in(0)).Exec(ctx); err != nil {
+		return fmt.Errorf("storage: forgetting old deliveries: %w", err)
+	}
+	return nil
 }

@@ -141,6 +141,9 @@ func (db *DB) CreateJob(ctx context.Context, j jobs.Job, lease time.Duration, su
 var errEndedMeanwhile = errors.New("the open job of this container ended meanwhile")
 
 func (db *DB) createJob(ctx context.Context, j jobs.Job, lease time.Duration, supersede string) (created jobs.Job, err error) {
+	if supersede == "" && j.Draft == "" {
+		return db.insertJob(ctx, db.bun, j, lease)
+	}
 	err = db.bun.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if supersede != "" {
 			_, err := tx.NewUpdate().Model((*jobRow)(nil)).
@@ -155,37 +158,43 @@ func (db *DB) createJob(ctx context.Context, j jobs.Job, lease time.Duration, su
 				return err
 			}
 		}
-		row := newJobRow(j)
-		insert := tx.NewInsert().Model(&row).
-			Value("lease_until", "?", db.engine.in(lease)).
-			On("CONFLICT (container_id) WHERE finished_at IS NULL DO NOTHING").
-			Returning("*")
-		if j.CreatedAt.IsZero() {
-			insert = insert.Value("created_at", "?", db.engine.in(0))
+		created, err = db.insertJob(ctx, tx, j, lease)
+		if err == nil && j.Draft != "" {
+			err = dropDraft(ctx, tx, j.Draft, j.Person.Key())
 		}
-		n, err := changed(insert.Exec(ctx))
-		switch {
-		case errors.Is(err, sql.ErrNoRows) || err == nil && n == 0:
-			open, found, err := one[jobRow](ctx, tx.NewSelect().
-				Where("container_id = ?", text(j.Container)).
-				Where("finished_at IS NULL"))
-			if err != nil {
-				return err
-			}
-			if !found {
-				return errEndedMeanwhile
-			}
-			return &jobs.BusyError{Job: open.job()} // and nothing is superseded
-		case err != nil:
-			return err
-		}
-		created = row.job()
-		if j.Draft != "" {
-			return dropDraft(ctx, tx, j.Draft, j.Person.Key())
-		}
-		return nil
+		return err // and nothing is superseded
 	})
 	return created, err
+}
+
+// insertJob is one statement where the container is free. A person waits for it
+// to see that something is under way.
+func (db *DB) insertJob(ctx context.Context, tx bun.IDB, j jobs.Job, lease time.Duration) (jobs.Job, error) {
+	row := newJobRow(j)
+	insert := tx.NewInsert().Model(&row).
+		Value("lease_until", "?", db.engine.in(lease)).
+		On("CONFLICT (container_id) WHERE finished_at IS NULL DO NOTHING").
+		Returning("created_at, lease_until")
+	if j.CreatedAt.IsZero() {
+		insert = insert.Value("created_at", "?", db.engine.in(0))
+	}
+	n, err := changed(insert.Exec(ctx))
+	if err == nil && n == 1 {
+		return row.job(), nil
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return jobs.Job{}, err
+	}
+	open, found, err := one[jobRow](ctx, tx.NewSelect().
+		Where("container_id = ?", text(j.Container)).
+		Where("finished_at IS NULL"))
+	switch {
+	case err != nil:
+		return jobs.Job{}, err
+	case !found:
+		return jobs.Job{}, errEndedMeanwhile
+	}
+	return jobs.Job{}, &jobs.BusyError{Job: open.job()}
 }
 
 // ClaimJob takes over the oldest open job whose lease has ended.

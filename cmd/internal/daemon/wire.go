@@ -358,6 +358,11 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 					d.log.ErrorContext(ctx, "remove old drafts and leases", "err", err)
 				}
 			}},
+			"old deliveries": bot.Every{Period: time.Hour, Do: func(ctx context.Context) {
+				if err := db.PurgeInvocations(ctx); err != nil && ctx.Err() == nil {
+					d.log.ErrorContext(ctx, "remove old deliveries", "err", err)
+				}
+			}},
 			"services": inside,
 			"catalog":  made.catalog,
 			"boards":   keep,
