@@ -211,6 +211,7 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 
 	save := cs.dropDestroyed(doubts.destroyed, now, rep)
 	answered := make(map[int]struct{}, len(res.Containers))
+	var measuring slab
 	for i := range res.Containers {
 		row := &res.Containers[i]
 		answered[row.VMID] = struct{}{}
@@ -227,13 +228,17 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 			}
 			before = nil
 		}
-		after := build(cs.Name, before, row, online[row.Node], now)
-		cs.byVMID[row.VMID] = after
+		next := build(cs.Name, before, row, online[row.Node], now)
 		what = max(what, measured)
-		if before == nil || visible(before, after) {
-			rep.Looks = true
+		looks, changed := before == nil || visible(before, &next), before == nil || before.Record != next.Record
+		if !looks && !changed {
+			cs.byVMID[row.VMID] = measuring.keep(next)
+			continue
 		}
-		if before == nil || before.Record != after.Record {
+		after := new(next)
+		cs.byVMID[row.VMID] = after
+		rep.Looks = rep.Looks || looks
+		if changed {
 			save = append(save, after.Record)
 			rep.Changes = append(rep.Changes, Change{cs.Name, before, after})
 		}
@@ -316,7 +321,7 @@ func (c *Container) stateIn(row *proxmox.Container, nodeOnline bool) State {
 	return st
 }
 
-func build(cluster string, before *Container, row *proxmox.Container, nodeOnline bool, now time.Time) *Container {
+func build(cluster string, before *Container, row *proxmox.Container, nodeOnline bool, now time.Time) Container {
 	var c Container
 	if before != nil {
 		c.Record = before.Record
@@ -359,7 +364,22 @@ func build(cluster string, before *Container, row *proxmox.Container, nodeOnline
 	if before != nil && c.Record != before.Record {
 		c.SeenAt = now
 	}
-	return &c
+	return c
+}
+
+// slab has room for containers of which no more than the measures moved: nearly
+// all of them, at every refresh, and each would be an allocation. All that are
+// in one piece stay in memory until the last is exchanged, so pieces are small.
+type slab []Container
+
+const slabSize = 64
+
+func (s *slab) keep(c Container) *Container {
+	if len(*s) == cap(*s) {
+		*s = make([]Container, 0, slabSize)
+	}
+	*s = append(*s, c)
+	return &(*s)[len(*s)-1]
 }
 
 // visible reports whether a list would show the two differently.
@@ -506,7 +526,7 @@ func (inv *Inventory) Observe(ctx context.Context, id ID, live proxmox.Container
 	now := inv.cfg.Now()
 	next := build(cs.Name, c, &row, true, now)
 	next.observed = now
-	cs.byVMID[c.VMID] = next
+	cs.byVMID[c.VMID] = &next
 	cs.Changed = now
 	changed := next.Record != c.Record
 	inv.publish(moved)
