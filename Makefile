@@ -10,7 +10,7 @@ DIST := dist
 MODULE := github.com/pvechat/pvechat
 VERSION := $(shell git describe --tags --dirty --match 'v*' 2>/dev/null || TZ=UTC git log -1 --format=v0.0.0-%cd.%h --date=format-local:%Y%m%d%H%M%S)
 
-.PHONY: build test race lint check golden demo screenshots bench measure profile dist deb
+.PHONY: build test race lint check golden demo screenshots bench load measure profile dist deb
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
@@ -56,6 +56,10 @@ bench:
 # Start, memory, stop and size of a process: the second table.
 measure:
 	go test -run='^$$' -bench=Process -benchtime=3x ./cmd/pvechat
+
+# Its load table: clicks on both platforms for a minute, beside an empty handler.
+load:
+	go run ./cmd/pvechat-demo --load --containers 10000 --boards 100 --clicks 50
 
 # CPU and heap of a tick at 10,000 containers and of 1,000 clicks; look at them
 # with: go tool pprof -http=: bin/bot.test profile/tick.cpu

@@ -33,6 +33,8 @@ const (
 	usualEvery   = 5 * time.Second // between two looks at Proxmox; nobody waits 30 s in a demo
 
 	mostContainers = 10_000 // that pvechat is measured with
+	mostClicks     = 1000   // a second
+	loadEvery      = 30 * time.Second
 )
 
 // CLI is what can be typed.
@@ -41,6 +43,8 @@ type CLI struct {
 	Platform   string `help:"slack, discord or both." enum:"slack,discord,both" default:"both"`
 	Containers int    `help:"How many containers the cluster has." placeholder:"N" default:"${usualSize}"`
 	Verbose    bool   `help:"Show more of the bot's log." short:"v"`
+
+	Load
 }
 
 func main() {
@@ -74,6 +78,27 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "pvechat-demo: --containers %d: it is 0 to %d\n", cli.Containers, mostContainers)
 		return exitUsage
 	}
+	if cli.Boards < 0 || cli.Clicks < 1 || cli.Clicks > mostClicks || cli.For <= 0 {
+		fmt.Fprintf(stderr, "pvechat-demo: --boards, --clicks or --for makes no sense: it is 1 to %d clicks a second, for some time\n", mostClicks)
+		return exitUsage
+	}
+	switch {
+	case cli.Bot != "":
+		err = runBot(ctx, cli, stderr)
+	case cli.Load.Load:
+		err = runLoad(ctx, cli, options{Every: loadEvery}, stdout, stderr)
+	default:
+		return show(ctx, cli, stdout, stderr)
+	}
+	if err != nil && ctx.Err() == nil {
+		fmt.Fprintln(stderr, "pvechat-demo:", daemon.Explain(err))
+		return exitFailed
+	}
+	return 0
+}
+
+// show serves the page.
+func show(ctx context.Context, cli CLI, stdout, stderr io.Writer) int {
 	ln, err := listen(ctx, cli.Listen)
 	if err != nil {
 		fmt.Fprintln(stderr, "pvechat-demo:", err)

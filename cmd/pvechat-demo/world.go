@@ -63,6 +63,8 @@ type options struct {
 	Every          time.Duration // between two looks at Proxmox
 	Wander         bool          // things happen by themselves
 	Deadline       time.Duration // for the bot's answer to a person; zero: the platforms' own
+	Strict         bool          // the platforms' rate limits are the real ones
+	Closed         bool          // nobody looks into the containers
 	Log            *slog.Logger
 }
 
@@ -130,7 +132,7 @@ func (w *world) startProxmox() error {
 }
 
 func (w *world) startSlack() error {
-	w.slack = slacktest.New(slacktest.Options{Deadline: w.opts.Deadline})
+	w.slack = slacktest.New(slacktest.Options{Deadline: w.opts.Deadline, StrictLimits: w.opts.Strict})
 	var everybody []string
 	for _, p := range people {
 		w.slack.AddUser(p.slack, p.Name)
@@ -144,6 +146,7 @@ func (w *world) startSlack() error {
 
 func (w *world) startDiscord() error {
 	w.discord = discordtest.New(discordtest.Options{Deadline: w.opts.Deadline, ApplicationID: discordApp, BotUserID: discordBot})
+	w.discord.StrictLimits(w.opts.Strict)
 	for _, p := range people {
 		w.discord.AddUser(p.discord, p.Name)
 	}
@@ -153,8 +156,8 @@ func (w *world) startDiscord() error {
 	return w.discord.Start()
 }
 
-// configure makes a configuration such as anybody writes.
-func (w *world) configure() error {
+// configuration is such as anybody writes.
+func (w *world) configuration() []byte {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	if w.slack != nil {
@@ -165,20 +168,28 @@ func (w *world) configure() error {
 	}
 	line("clusters:")
 	line("  - {name: home, urls: [%q], token_id: %s, token_secret: demo, fingerprints: [%q],", w.pve.URL(), pveToken, w.pve.Fingerprint())
-	line("     ssh: {key_file: %s, known_hosts_file: %s}}", keyFile, knownHostsFile)
+	if !w.opts.Closed {
+		line("     ssh: {key_file: %s, known_hosts_file: %s},", keyFile, knownHostsFile)
+	}
+	line("    }")
 	line("database: {url: 'sqlite:pvechat.db'}")
 	line("refresh: {every: %s, services: 1m}", w.opts.Every)
 	line("channels: {ops: {slack: %s, discord: %q}}", places[1].slack, places[1].discord)
 	line("access:")
 	line("  - {role: admin, slack: {users: [%s]}, discord: {users: [%q]}}", people[0].slack, people[0].discord)
 	line("  - {role: viewer, slack: {users: [%s]}, discord: {users: [%q]}, containers: ['tag:web']}", people[1].slack, people[1].discord)
+	return []byte(b.String())
+}
 
+func (w *world) configure() error {
 	none := func(string) (string, bool) { return "", false }
 	var err error
-	if w.config, err = daemon.Parse(filepath.Join(w.dir, "config.yaml"), []byte(b.String()), none); err != nil {
+	if w.config, err = daemon.Parse(filepath.Join(w.dir, "config.yaml"), w.configuration(), none); err != nil {
 		return err
 	}
-	w.config.Clusters[0].SSH.Dial = w.dial
+	if !w.opts.Closed {
+		w.config.Clusters[0].SSH.Dial = w.dial
+	}
 	return nil
 }
 

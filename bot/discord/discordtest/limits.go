@@ -94,7 +94,7 @@ func (l *limits) count(c *call, pattern string, header http.Header) error {
 	if w.used > most {
 		return rateLimited(left, "user", false, true)
 	}
-	if l.strict {
+	if l.strict && c.PathValue("token") == "" { // those of an interaction are not among the fifty
 		l.global.use(c.at, time.Second)
 		if l.global.used > globalPerSecond {
 			return rateLimited(l.global.ends.Sub(c.at), "global", true, true)

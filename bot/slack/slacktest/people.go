@@ -26,6 +26,8 @@ type At struct {
 // is to be seen in the messages and views.
 type Outcome struct {
 	EnvelopeID string // of what the bot was told; empty if it was told nothing
+	Trigger    string // of a command: what opens a window for it
+	Response   string // of a command: the path that takes its answers
 	Took       time.Duration
 	Ack        json.RawMessage   // what the bot acknowledged with, if anything
 	Asked      *Dialog           // the confirmation that was shown
@@ -47,17 +49,19 @@ const WithCancel ClickOption = 1
 // returns when the bot has acknowledged. Errors: [ErrTimeout],
 // [ErrNotConnected]; others say what a person could not do here.
 func (s *Server) Command(ctx context.Context, user, channel, text string) (Outcome, error) {
-	return s.tell(ctx, func() (*envelope, error) {
+	var trigger, path string
+	out, err := s.tell(ctx, func() (*envelope, error) {
 		ch, err := s.where(user, channel)
 		if err != nil {
 			return nil, err
 		}
 		address := s.newResponseURL(user, ch.id, nil)
-		u := s.responseURLs[strings.TrimPrefix(address, s.base)]
+		path, trigger = strings.TrimPrefix(address, s.base), s.newTrigger(user, nil)
+		u := s.responseURLs[path]
 		return s.dispatch("slash_commands", true, object{
 			"token": verificationToken, "team_id": s.people[user].team, "team_domain": teamDomain, "channel_id": ch.id, "channel_name": ch.label(),
 			"user_id": user, "user_name": s.people[user].name, "command": s.opts.Command, "text": text, "api_app_id": AppID,
-			"is_enterprise_install": "false", "response_url": address, "trigger_id": s.newTrigger(user, nil),
+			"is_enterprise_install": "false", "response_url": address, "trigger_id": trigger,
 		}, func(payload json.RawMessage) {
 			c := &call{req: &Request{}}
 			if json.Unmarshal(payload, &c.json) != nil || len(c.json) == 0 {
@@ -68,6 +72,8 @@ func (s *Server) Command(ctx context.Context, user, channel, text string) (Outco
 			}
 		})
 	})
+	out.Trigger, out.Response = trigger, path
+	return out, err
 }
 
 const verificationToken = "legacy-verification-token"
