@@ -184,6 +184,7 @@ func TestBodiesThatDoNotEndAreNotWaitedFor(t *testing.T) {
 			conn, err := net.Dial("tcp", s.Listener.Addr().String())
 			if err != nil {
 				t.Error(err)
+				statuses <- 0
 				return
 			}
 			defer conn.Close()
