@@ -121,7 +121,7 @@ func (h *Handlers) refuse(r *Request, a jobs.Action) *chat.Answer {
 	}
 	return &chat.Answer{
 		Now:     view.NotNow(c, a, reason),
-		InPlace: r.InPanel && r.Arg != "", // our question has served its purpose
+		InPlace: ours(r), // it has served its purpose
 	}
 }
 
@@ -162,7 +162,13 @@ func (h *Handlers) redeem(ctx context.Context, r *Request, token, action string)
 		return nil
 	}
 	r.Note("refused", "the question had ended, was answered, or was put to somebody else")
-	return &chat.Answer{Now: view.QuestionEnded(r.Container), InPlace: r.InPanel}
+	return &chat.Answer{Now: view.QuestionEnded(r.Container), InPlace: ours(r)}
+}
+
+// ours reports whether r answers a question of ours, in its own message or
+// window: whatever comes of it takes its place.
+func ours(r *Request) bool {
+	return r.Arg != "" && (r.InPanel || r.Source.Kind == chat.PrivateRef)
 }
 
 // submit makes the job that is asked and shows that it is under way.
@@ -182,7 +188,7 @@ func (h *Handlers) submit(ctx context.Context, r *Request, ask jobs.Ask) chat.An
 		if h.tappedAgain(r, busy.Job) {
 			return chat.Answer{}
 		}
-		return chat.Answer{Now: view.AlreadyBusy(r.Container, busy.Job), InPlace: r.InPanel && r.Arg != ""}
+		return chat.Answer{Now: view.AlreadyBusy(r.Container, busy.Job), InPlace: ours(r)}
 	case err != nil:
 		return h.databaseTrouble(ctx, r, err)
 	}
@@ -210,7 +216,7 @@ func (h *Handlers) underWay(ctx context.Context, r *Request, j jobs.Job, token s
 				return s
 			})
 		}
-	case r.InPanel || r.Source.Kind == chat.PrivateRef && r.Arg != "":
+	case r.InPanel || ours(r):
 		own := r.Arg != "" || isDetail && id == r.Container.ID // our question, or this container's detail
 		p := view.Progress(r.Container, j, token, h.Now())
 		if a.Now, a.InPlace = p, own; !r.InPanel { // a question that was a message is answered in it

@@ -6,13 +6,14 @@ var firstStep = []string{"1 Template › 2 Settings", "Each has its page"}
 // cluster offers, and returns the first step.
 func (p *Person) Creates() Surface {
 	p.w.t.Helper()
-	for tries := 1; ; tries++ {
+	for {
+		before := p.Count("It is still reading") // of an earlier try, which may stand there still
 		p.Command("create")
 		var first Surface
 		var opened bool
 		p.Until("an answer to /pve create", func() bool {
 			first, opened = p.Seen(firstStep...)
-			return opened || p.Count("It is still reading") >= tries
+			return opened || p.Count("It is still reading") > before
 		})
 		if opened {
 			return first
