@@ -76,7 +76,10 @@ func TestStopAsksFirstAndItsQuestionWorksOnce(t *testing.T) {
 	}
 	w.press("ana", yes)
 	w.settled()
-	w.press("ana", yes)
+	late := w.do("ana", chat.Invocation{Kind: chat.Pressed, Action: yes, Source: chat.Ref{Platform: chat.Slack, Kind: chat.PrivateRef, ID: "q"}})
+	if !late.InPlace {
+		t.Error("the question stays")
+	}
 	w.settled()
 	if n := w.tasks(101, "vzstop"); n != 1 {
 		t.Errorf("%d stop tasks, want 1", n)
