@@ -300,6 +300,24 @@ func (db *DB) writeJob(ctx context.Context, doing, id string, fence int64, set f
 	return nil
 }
 
+// HoldOutcome takes, or keeps, the telling of a finished job for the lease,
+// unless another holder has that or it was told. Whoever finished the job has it
+// for as long as the job's lease goes on.
+func (db *DB) HoldOutcome(ctx context.Context, id, holder string, lease time.Duration) (bool, error) {
+	n, err := changed(db.bun.NewUpdate().Model((*jobRow)(nil)).
+		Set("holder = ?", text(holder)).
+		Set("lease_until = ?", db.engine.in(lease)).
+		Where("id = ?", text(id)).
+		Where("finished_at IS NOT NULL").
+		Where("notified_at IS NULL").
+		Where("holder = ? OR lease_until <= ?", text(holder), db.engine.in(0)).
+		Exec(ctx))
+	if err != nil {
+		return false, fmt.Errorf("storage: holding the outcome of job %s: %w", id, err)
+	}
+	return n == 1, nil
+}
+
 // MarkNotified notes that the outcome was told. It may be repeated.
 func (db *DB) MarkNotified(ctx context.Context, id string) error {
 	_, err := db.bun.NewUpdate().Model((*jobRow)(nil)).

@@ -108,6 +108,9 @@ type Store interface {
 	MarkSubmitting(ctx context.Context, id string, fence int64, at time.Time, node string) error
 	MarkRunning(ctx context.Context, id string, fence int64, upid proxmox.UPID) error
 	FinishJob(ctx context.Context, id string, fence int64, state State, reason string, warnings int) error
+	// HoldOutcome takes, or keeps, the telling of a finished job for the lease.
+	// It reports false where another process has that, or it was told already.
+	HoldOutcome(ctx context.Context, id, holder string, lease time.Duration) (bool, error)
 	MarkNotified(ctx context.Context, id string) error
 
 	// SaveProgress notes how far a Create is, and the VMID that it has by now.

@@ -38,6 +38,7 @@ type lab struct {
 	mu      sync.Mutex
 	told    []jobs.Job
 	waiting []jobs.Job
+	slow    time.Duration // how long telling takes
 }
 
 // wire counts requests in flight.
@@ -156,6 +157,7 @@ func (l *lab) process(holder string) *process {
 		Clusters: map[string]jobs.Proxmox{"home": l.cl}, TokenUser: map[string]string{"home": token},
 		Store: mortal{l.db, p.dead}, Events: l.db, Inventory: p.inv, Holder: holder, Now: time.Now, Log: log.With("holder", holder),
 		Told: func(_ context.Context, j jobs.Job) error {
+			time.Sleep(l.slow)
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.told = append(l.told, j)

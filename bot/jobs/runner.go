@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/chat/pace"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/proxmox"
 )
@@ -94,12 +95,13 @@ type Runner struct {
 
 	mu      sync.Mutex
 	busy    map[inventory.ID]Job
-	changes int // of busy
+	changes int             // of busy
+	telling map[string]bool // outcomes, by job
 }
 
 // New makes a Runner. It does no I/O.
 func New(cfg Config) *Runner {
-	r := &Runner{cfg: cfg, slots: map[string]chan struct{}{}, work: make(chan Job, 256), busy: map[inventory.ID]Job{}}
+	r := &Runner{cfg: cfg, slots: map[string]chan struct{}{}, work: make(chan Job, 256), busy: map[inventory.ID]Job{}, telling: map[string]bool{}}
 	for name := range cfg.Clusters {
 		r.slots[name] = make(chan struct{}, perCluster)
 	}
@@ -116,7 +118,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	}
 	ticker := time.NewTicker(claimEvery)
 	defer ticker.Stop()
-	r.takeOver(ctx, start)
+	tell := func(j Job) {
+		wg.Go(func() { r.conclude(ctx, j) })
+	}
+	r.takeOver(ctx, start, tell)
 	for {
 		select {
 		case <-ctx.Done():
@@ -125,7 +130,7 @@ func (r *Runner) Run(ctx context.Context) error {
 		case j := <-r.work:
 			start(j)
 		case <-ticker.C:
-			r.takeOver(ctx, start)
+			r.takeOver(ctx, start, tell)
 		}
 	}
 }
@@ -144,7 +149,7 @@ func (r *Runner) handOver(ctx context.Context) {
 
 // takeOver adopts jobs whose holder is gone, and tells outcomes that were not
 // told.
-func (r *Runner) takeOver(ctx context.Context, start func(Job)) {
+func (r *Runner) takeOver(ctx context.Context, start, tell func(Job)) {
 	for {
 		j, ok, err := r.cfg.Store.ClaimJob(ctx, r.cfg.Holder, lease)
 		if err != nil {
@@ -165,8 +170,8 @@ func (r *Runner) takeOver(ctx context.Context, start func(Job)) {
 		return
 	}
 	for _, j := range finished {
-		if r.cfg.Now().Sub(j.FinishedAt) > lease { // whoever finished it has had the time
-			r.conclude(ctx, j)
+		if r.cfg.Now().Sub(j.FinishedAt) > lease { // whoever finished it has had the time, or holds it
+			tell(j)
 		}
 	}
 }
@@ -375,7 +380,7 @@ func (r *Runner) carry(ctx context.Context, j Job) {
 	r.setBusy(w.Job, false)
 	r.cfg.Log.InfoContext(ctx, "job finished", append(jobAttrs(w.Job), "state", w.State, "reason", w.Error)...)
 	r.record(ctx, &w.Job)
-	r.tell(ctx, w.Job)
+	r.holding(ctx, w.Job, func(ctx context.Context) { r.tell(ctx, w.Job) })
 }
 
 // letGo gives a job up that is still open: another process has it already, or
@@ -402,6 +407,46 @@ func (r *Runner) letGo(ctx context.Context, j Job) {
 // conclude does what is left to be done of a job that was finished by somebody
 // else: it may have been recorded already.
 func (r *Runner) conclude(ctx context.Context, j Job) {
+	r.holding(ctx, j, func(ctx context.Context) { r.makeUp(ctx, j) })
+}
+
+// holding does something about an outcome while this process alone has it: a
+// platform that is given many makes each wait, for longer than any lease. What
+// another process has is left to that.
+func (r *Runner) holding(ctx context.Context, j Job, do func(ctx context.Context)) {
+	r.mu.Lock()
+	already := r.telling[j.ID]
+	r.telling[j.ID] = true
+	r.mu.Unlock()
+	if already {
+		return
+	}
+	defer func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.telling, j.ID)
+	}()
+	hold := func() bool {
+		ours, err := r.cfg.Store.HoldOutcome(ctx, j.ID, r.cfg.Holder, lease)
+		r.logFailure(ctx, "hold an outcome", err)
+		return err == nil && ours
+	}
+	if !hold() {
+		return
+	}
+	ctx, stop := context.WithCancel(ctx)
+	var keeping sync.WaitGroup
+	defer keeping.Wait()
+	defer stop()
+	keeping.Go(func() {
+		for pace.Sleep(ctx, renewEvery) == nil {
+			hold() // lost, it was away for longer than the lease: the message is under way
+		}
+	})
+	do(ctx)
+}
+
+func (r *Runner) makeUp(ctx context.Context, j Job) {
 	known, err := r.cfg.Events.HasTaskEvents(ctx, j.Container, []string{string(j.UPID)})
 	if err != nil {
 		r.logFailure(ctx, "read events", err)

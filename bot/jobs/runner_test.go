@@ -299,6 +299,26 @@ func TestAKilledProcessesTaskIsFollowedByAnother(t *testing.T) {
 	})
 }
 
+// A platform that is given many outcomes at once makes each wait, for longer than
+// a lease.
+func TestAnOutcomeThatTakesLongToTellIsToldOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lab) {
+		l.slow = 3 * time.Minute
+		a, b := l.process("a"), l.process("b")
+		first, second := a.ask("102", jobs.Start), b.ask("101", jobs.Stop)
+		time.Sleep(time.Minute)
+		third := a.ask("104", jobs.Stop) // nobody waits for what is being told
+		time.Sleep(20 * time.Second)
+		if n := len(l.tasks("vzstart", "vzstop")); n != 3 {
+			t.Errorf("%d tasks while outcomes are told", n)
+		}
+		time.Sleep(10 * time.Minute)
+		for _, j := range []jobs.Job{first, second, third} {
+			l.outcome(j.ID)
+		}
+	})
+}
+
 func TestAContainerThatMovedIsFollowedOnce(t *testing.T) {
 	t.Run("before the request", func(t *testing.T) {
 		bubble(t, func(t *testing.T, l *lab) {
