@@ -148,7 +148,7 @@ func TestTwoProcessesStartOnAnEmptyDatabase(t *testing.T) {
 			return
 		}
 		other := daemontest.New(t, proxmoxtest.Options{})
-		other.Database, other.PVE = w.Database, w.PVE // two bots of one cluster
+		other.Database, other.PVE, other.Off = w.Database, w.PVE, daemontest.Discord // two bots of one cluster; of one gateway, one would stand by
 		var both sync.WaitGroup
 		both.Go(func() { w.Run() })
 		both.Go(func() { other.Run() })

@@ -13,6 +13,7 @@ import (
 // replica is this process among those that share a database.
 type replica struct {
 	name  string
+	app   string        // at Discord
 	every time.Duration // it refreshes
 	db    *storage.DB   // of Run; nothing asks before
 }
@@ -25,7 +26,7 @@ var (
 
 // Names of leases.
 const (
-	gateway  = "discord/gateway"
+	gateway  = "gateway/"  // before the id of an application of Discord
 	panel    = "panel/"    // before a surface
 	incident = "incident/" // before an id
 	reach    = "reach/"    // before what is reached, and by whom
@@ -37,14 +38,14 @@ const claimFor = time.Hour
 
 // Take implements [discord.Lease].
 func (r *replica) Take(ctx context.Context, d time.Duration) (other string, err error) {
-	if other, err = r.db.TakeLease(ctx, gateway, r.name, d); other == r.name {
+	if other, err = r.db.TakeLease(ctx, gateway+r.app, r.name, d); other == r.name {
 		other = ""
 	}
 	return other, err
 }
 
 // Drop implements [discord.Lease].
-func (r *replica) Drop(ctx context.Context) error { return r.db.DropLease(ctx, gateway, r.name) }
+func (r *replica) Drop(ctx context.Context) error { return r.db.DropLease(ctx, gateway+r.app, r.name) }
 
 // Claim implements [live.Replicas].
 func (r *replica) Claim(ctx context.Context, surfaces ...string) error {

@@ -78,6 +78,7 @@ func New(cfg Config, log *slog.Logger) (*Daemon, error) {
 		d.platforms = append(d.platforms, p)
 	}
 	if c := cfg.Discord; c != nil {
+		d.replica.app = c.ApplicationID
 		p, err := discord.New(discord.Config{
 			BotToken: string(c.BotToken), ApplicationID: c.ApplicationID, PublicKey: c.PublicKey, GuildIDs: c.GuildIDs, APIURL: c.APIURL,
 			Transport: network.discord, Dialer: network.sockets, Lease: d.replica, Log: log,

@@ -188,8 +188,9 @@ func (p *Process) Served() int {
 	return b.served[p.Address]
 }
 
-// ready waits until /readyz says so and the commands can be typed. It returns
-// where health is served.
+// ready waits until /readyz says so and the commands can be typed, and heard:
+// where another process held Discord's gateway and was killed, its lease has to
+// end. It returns where health is served.
 func (w *World) ready(out *output, ended <-chan struct{}) (address string) {
 	w.t.Helper()
 	ctx := w.Patience()
@@ -206,7 +207,7 @@ func (w *World) ready(out *output, ended <-chan struct{}) (address string) {
 			w.t.Fatal(err)
 		} else if res, err := w.client.Do(req); err == nil {
 			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK && (w.Off == Discord || len(w.Discord.Commands()) > 0) {
+			if res.StatusCode == http.StatusOK && (w.Off == Discord || len(w.Discord.Commands()) > 0 && (w.HTTP || w.Discord.Connected() > 0)) {
 				w.call(address)
 				return address
 			}
