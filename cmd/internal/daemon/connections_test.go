@@ -13,6 +13,9 @@ import (
 // A connection can stay open with nobody at its other end. The whole bot runs
 // here in memory and on a clock of its own, so that its minutes are exact.
 func TestADeafPlatformIsRedWithinNinetySecondsAndHealsByItself(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the adapters' own tests show it")
+	}
 	t.Parallel()
 	for name, c := range map[string]struct {
 		on     daemontest.Platform

@@ -15,6 +15,9 @@ import (
 // platforms.
 func lined(t *testing.T) (w *daemontest.World, line *daemontest.Line, people []*daemontest.Person) {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it is a whole bot on PostgreSQL")
+	}
 	for _, engine := range storagetest.Engines(t) {
 		if engine.Name != "postgres" {
 			continue
