@@ -183,6 +183,26 @@ type house struct {
 	mu     sync.Mutex
 	state  map[string]string // by filter
 	figure map[string]int
+	claims map[string]*claims // which process shows a surface
+}
+
+// claims are one process's.
+type claims struct{ h *house }
+
+func (c *claims) Claim(_ context.Context, surfaces ...string) error {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	for _, s := range surfaces {
+		c.h.claims[s] = c
+	}
+	return nil
+}
+
+func (c *claims) Claimed(_ context.Context, surface string) (bool, error) {
+	c.h.mu.Lock()
+	defer c.h.mu.Unlock()
+	by := c.h.claims[surface]
+	return by != nil && by != c, nil
 }
 
 func newHouse(t *testing.T) *house {
@@ -193,6 +213,7 @@ func newHouse(t *testing.T) *house {
 		other:  &platform{name: chat.Discord, began: now, messages: map[string]string{}},
 		state:  map[string]string{},
 		figure: map[string]int{},
+		claims: map[string]*claims{},
 	}
 	h.live = h.process()
 	return h
@@ -201,7 +222,7 @@ func newHouse(t *testing.T) *house {
 // process starts one more process over the same database.
 func (h *house) process() *live.Live {
 	l := live.New(live.Config{
-		Platforms: []chat.Platform{h.slack, h.other}, Store: h.store, View: h.view, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Platforms: []chat.Platform{h.slack, h.other}, Store: h.store, View: h.view, Replicas: &claims{h}, Now: time.Now, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -684,4 +705,43 @@ func TestOnePlatformDoesNotHoldUpTheOther(t *testing.T) {
 		h.tick()
 		h.want(h.other, "update 9/m1: all  1")
 	})(t)
+}
+
+// A press on a panel may reach another process than the one that opened it.
+func TestAPanelIsKeptFreshByTheProcessThatShowsItLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		first, second := h.live, h.process()
+		shows := func(tab string) live.Panel {
+			return func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: tab} }
+		}
+		ref := chat.Ref{Platform: chat.Slack, Kind: chat.PanelRef, ID: "V1"}
+		tick := func() (said []string) {
+			h.slack.take()
+			first.Tick()
+			second.Tick()
+			time.Sleep(time.Second)
+			for _, a := range h.slack.take() {
+				said = append(said, a.Says)
+			}
+			return said
+		}
+		for _, step := range []struct {
+			who  *live.Live
+			tab  string // "": it is closed
+			want string
+		}{{first, "overview", "[overview]"}, {second, "events", "[events]"}, {first, "services", "[services]"}, {second, "", "[]"}} {
+			if step.tab == "" {
+				step.who.Close(ref)
+			} else {
+				step.who.Open(ref, shows(step.tab))
+			}
+			time.Sleep(time.Second)
+			for range 3 {
+				if got := fmt.Sprint(tick()); got != step.want {
+					t.Errorf("after %q: %s", step.tab, got)
+				}
+			}
+		}
+	})
 }
