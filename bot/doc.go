@@ -46,6 +46,9 @@
 //     so. On the only platform it ends the process.
 //   - A connection that stalls is replaced within two heartbeats and ten seconds
 //     on Discord, and is red within 90 seconds on Slack; none is opened in a loop.
+//   - Several replicas over one PostgreSQL answer as one: Discord's gateway is
+//     held by one of them, a panel is kept fresh by the one that showed it last,
+//     and an outcome is told by one at a time.
 //   - A channel has one board. It is edited when it looks different, and every
 //     five minutes; what does not fit the platform's limits takes turns.
 package bot
