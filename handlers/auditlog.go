@@ -105,9 +105,13 @@ func (h *Handlers) auditOutcome(ctx context.Context, j jobs.Job) error {
 	if j.UPID != "" {
 		detail = strings.TrimSpace(detail + " " + string(j.UPID))
 	}
+	target := fmt.Sprintf("%s (CT %d on %s/%s)", j.Name, j.VMID, j.Cluster, j.Node)
+	if j.Action.OfTemplate() {
+		target = j.Name + " on " + j.Cluster
+	}
 	return h.Audit.RecordOnce(ctx, Entry{
 		At: j.FinishedAt, Platform: j.Person.Platform, PersonID: j.Person.ID, Person: j.Person.Name, Action: string(j.Action),
-		Container: j.Container, Target: fmt.Sprintf("%s (CT %d on %s/%s)", j.Name, j.VMID, j.Cluster, j.Node),
+		Container: j.Container, Target: target,
 		Outcome: string(j.State), Detail: detail, Request: j.Request, Job: j.ID,
 	})
 }

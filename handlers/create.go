@@ -151,6 +151,24 @@ func freeName(snap *inventory.Snapshot, cluster, from string) string {
 // places are the nodes on which a person may create something, with the one
 // that has most memory left first.
 func (h *Handlers) places(p chat.Person) []view.Place {
+	may := h.mayCreateOn(p)
+	var list []view.Place
+	for _, cl := range h.Inventory.Snapshot().Clusters {
+		if h.Catalog.Of(cl.Name).At.IsZero() {
+			continue // what it offers is not known yet
+		}
+		for _, n := range cl.Nodes {
+			if n.Online && len(create.Storages(cl, n.Name)) > 0 && may(cl.Name, n.Name) {
+				list = append(list, view.Place{Cluster: cl.Name, Node: n})
+			}
+		}
+	}
+	slices.SortStableFunc(list, func(a, b view.Place) int { return int((b.MaxMem-b.Mem)>>20) - int((a.MaxMem-a.Mem)>>20) })
+	return list
+}
+
+// mayCreateOn tells on which nodes a person may create some container.
+func (h *Handlers) mayCreateOn(p chat.Person) func(cluster, node string) bool {
 	var tags []string
 	for _, t := range h.library().All() {
 		tags = append(tags, t.Tags...)
@@ -164,22 +182,9 @@ func (h *Handlers) places(p chat.Person) []view.Place {
 			})
 		})
 	}
-	var list []view.Place
-	for _, cl := range h.Inventory.Snapshot().Clusters {
-		if h.Catalog.Of(cl.Name).At.IsZero() {
-			continue // what it offers is not known yet
-		}
-		for _, n := range cl.Nodes {
-			if !n.Online || len(create.Storages(cl, n.Name)) == 0 {
-				continue
-			}
-			if h.Policy.May(p, access.Create, access.Target{Cluster: cl.Name, Node: n.Name, Tags: tags}) || ownNumbers(cl.Name) {
-				list = append(list, view.Place{Cluster: cl.Name, Node: n})
-			}
-		}
+	return func(cluster, node string) bool {
+		return h.Policy.May(p, access.Create, access.Target{Cluster: cluster, Node: node, Tags: tags}) || ownNumbers(cluster)
 	}
-	slices.SortStableFunc(list, func(a, b view.Place) int { return int((b.MaxMem-b.Mem)>>20) - int((a.MaxMem-a.Mem)>>20) })
-	return list
 }
 
 func (h *Handlers) save(ctx context.Context, d draft) error {

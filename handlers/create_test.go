@@ -35,9 +35,10 @@ func (noGuest) Logs(context.Context, guest.Target, guest.Service) ([]string, err
 // pipeline, step by step.
 type workshop struct {
 	*world
-	fail string               // the step that does not work
-	hold chan struct{}        // nil: nothing waits for it
-	made chan create.Progress // how each try began
+	fail  string               // the step that does not work
+	hold  chan struct{}        // nil: nothing waits for it
+	early bool                 // it is waited for before anything was made
+	made  chan create.Progress // how each try began
 
 	mu   sync.Mutex
 	seen []jobs.Job
@@ -61,7 +62,10 @@ func newWorkshop(t *testing.T, change ...func(*handlers.Deps)) *workshop {
 		t.Fatal(err)
 	}
 	ws := &workshop{world: &world{}, made: make(chan create.Progress, 16)}
-	ws.create = ws.carry
+	var creator *create.Creator // of OS templates, the real one
+	ws.create = maker{ws.carry, func(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string) {
+		return creator.Transfer(ctx, j, save)
+	}}
 	ws.tune = func(d *handlers.Deps) {
 		cat := catalog.New(catalog.Config{
 			Clusters: map[string]catalog.Source{"home": ws.client}, Fleet: d.Inventory.Snapshot, Now: time.Now, Log: slog.New(slog.DiscardHandler),
@@ -73,6 +77,13 @@ func newWorkshop(t *testing.T, change ...func(*handlers.Deps)) *workshop {
 		d.Templates, d.Catalog, d.Drafts = func() *templates.Library { return lib }, cat, ws.db
 		d.NextID = func(ctx context.Context, _ string) (int, error) { return ws.client.NextID(ctx) }
 		d.Guests = map[string]handlers.Guest{"home": noGuest{}}
+		creator = create.New(create.Config{
+			Clusters: map[string]create.Proxmox{"home": ws.client}, TokenUser: map[string]string{"home": token}, Templates: d.Templates,
+			Catalog: cat, Inventory: d.Inventory, Events: d.Events, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+			Show: func(ctx context.Context, j jobs.Job, p create.Progress) (create.Message, error) {
+				return ws.h.Creating(ctx, j, p)
+			},
+		})
 		for _, f := range change {
 			f(d)
 		}
@@ -87,7 +98,10 @@ func (ws *workshop) carry(ctx context.Context, j *jobs.Job, save func(context.Co
 	ws.made <- create.ParseProgress(j.Progress)
 	ws.mu.Lock()
 	ws.seen = append(ws.seen, *j)
-	fail, hold := ws.fail, ws.hold
+	fail, hold, at := ws.fail, ws.hold, create.Packages
+	if ws.early {
+		at = create.Validate
+	}
 	ws.mu.Unlock()
 	if len(p.Steps) == 0 {
 		p.Steps = append(p.Steps, stepsOfATry...)
@@ -105,7 +119,7 @@ func (ws *workshop) carry(ctx context.Context, j *jobs.Job, save func(context.Co
 		if err := show(); err != nil {
 			return jobs.Failed, err.Error()
 		}
-		if hold != nil && s.Kind == create.Packages {
+		if hold != nil && s.Kind == at {
 			select {
 			case <-hold:
 			case <-ctx.Done():

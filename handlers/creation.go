@@ -154,7 +154,7 @@ func here(r *Request, p chat.Panel) chat.Answer {
 // at most once a second and as the platform has room, with what is true then.
 func (h *Handlers) Creating(ctx context.Context, j jobs.Job, p create.Progress) (create.Message, error) {
 	j.Progress = p.String()
-	if p.Message.ID != "" {
+	if p.Message.ID != "" || j.Action.OfTemplate() {
 		h.sights.of(j.ID).show(h, j)
 		return p.Message, nil
 	}
@@ -192,6 +192,19 @@ func (s *sights) of(job string) *sight {
 		s.by[job] = &sight{}
 	}
 	return s.by[job]
+}
+
+// last is a job as it was shown last.
+func (s *sights) last(job string) (jobs.Job, bool) {
+	s.mu.Lock()
+	one := s.by[job]
+	s.mu.Unlock()
+	if one == nil {
+		return jobs.Job{}, false
+	}
+	one.mu.Lock()
+	defer one.mu.Unlock()
+	return one.job, true
 }
 
 // end lets no more edits of a job's message begin, and waits for the one that
@@ -255,7 +268,12 @@ func (s *sight) edit(h *Handlers) {
 	}
 	ctx, cancel := context.WithTimeout(chat.InBackground(context.Background()), editWithin)
 	defer cancel()
-	err := h.editCreation(ctx, j, create.ParseProgress(j.Progress).Message)
+	var err error
+	if j.Action.OfTemplate() {
+		err = h.editOSTemplate(ctx, j)
+	} else {
+		err = h.editCreation(ctx, j, create.ParseProgress(j.Progress).Message)
+	}
 	if limited, ok := errors.AsType[*chat.RateLimitedError](err); ok {
 		s.mu.Lock()
 		defer s.mu.Unlock()

@@ -109,6 +109,7 @@ func (h *Handlers) Routes() []Route {
 	routes = append(routes, h.dashboardRoutes()...)
 	routes = append(routes, h.createRoutes()...)
 	routes = append(routes, h.templatesRoutes()...)
+	routes = append(routes, h.osTemplateRoutes()...)
 	routes = append(routes, h.detailRoutes()...)
 	routes = append(routes, h.lifecycleRoutes()...)
 	routes = append(routes, h.servicesRoutes()...)
@@ -117,7 +118,17 @@ func (h *Handlers) Routes() []Route {
 	routes = append(routes, h.auditRoutes()...)
 	routes = append(routes, h.alertRoutes()...)
 	routes = append(routes, h.doctorRoutes()...)
-	return append(routes, h.helpRoutes()...)
+	routes = append(routes, h.helpRoutes()...)
+	for i, handle := range routes {
+		routes[i].Handle = func(ctx context.Context, r *Request) chat.Answer {
+			a := handle.Handle(ctx, r)
+			if a.InPlace || a.Close || r.Kind == chat.Closed {
+				h.pending.leave(r.Source)
+			}
+			return a
+		}
+	}
+	return routes
 }
 
 // nameOption is the container of a command.

@@ -323,6 +323,11 @@ func text(s chat.Surface) string {
 			case chat.Picture:
 				fmt.Fprintf(&b, "picture of %d bytes: %s\n", len(bl.PNG), bl.Alt)
 			case chat.Controls:
+				if bl.Select != nil {
+					for _, o := range bl.Select.Options {
+						b.WriteString("{" + o.Label + " " + bl.Select.ID + "=" + o.Value + "}\n")
+					}
+				}
 				for _, btn := range bl.Buttons {
 					b.WriteString("[" + btn.Label + " " + btn.ID + "]\n")
 				}
@@ -369,11 +374,18 @@ func says(t *testing.T, s chat.Surface, want string) {
 	}
 }
 
-// maker makes containers by a function. What is cancelled is as it is.
-type maker func(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string)
+// maker makes containers, and brings OS templates, by functions. What is
+// cancelled is as it is.
+type maker struct{ carry, transfer carrier }
+
+type carrier func(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string)
 
 func (m maker) Carry(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string) {
-	return m(ctx, j, save)
+	return m.carry(ctx, j, save)
+}
+
+func (m maker) Transfer(ctx context.Context, j *jobs.Job, save func(context.Context) error) (jobs.State, string) {
+	return m.transfer(ctx, j, save)
 }
 
 func (maker) Abandon(context.Context, *jobs.Job, func(context.Context) error) {}

@@ -3,6 +3,7 @@ package handlers
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -153,7 +154,12 @@ func (h *Handlers) question(ctx context.Context, p chat.Person, id inventory.ID,
 // redeem takes the answer to our own question; once, in time, and from the
 // person who was asked.
 func (h *Handlers) redeem(ctx context.Context, r *Request, token, action string) *chat.Answer {
-	ok, err := h.Confirmations.Redeem(ctx, Confirmation{Token: token, Person: r.Person.Key(), Container: r.Container.ID, Action: action})
+	return h.redeemFor(ctx, r, r.Container.ID, token, action)
+}
+
+// redeemFor is redeem for what is no container of the request.
+func (h *Handlers) redeemFor(ctx context.Context, r *Request, id inventory.ID, token, action string) *chat.Answer {
+	ok, err := h.Confirmations.Redeem(ctx, Confirmation{Token: token, Person: r.Person.Key(), Container: id, Action: action})
 	if err != nil {
 		a := h.databaseTrouble(ctx, r, err)
 		return &a
@@ -391,6 +397,8 @@ func (h *Handlers) Told(ctx context.Context, j jobs.Job) error {
 	switch {
 	case j.Action == jobs.Create:
 		tell = h.tellCreation
+	case j.Action.OfTemplate():
+		tell = h.tellOSTemplate
 	case j.Batch != "":
 		tell = h.tellSeveral
 	case j.State == jobs.Superseded:
@@ -463,13 +471,16 @@ func (h *Handlers) platform(name chat.PlatformName) chat.Platform {
 type place struct {
 	ref   chat.Ref
 	panel bool // a panel, else a message
+	own   bool // the job has it only while it shows the job
 }
 
 // pending knows where jobs of this process were asked for. A job can end
 // before its first answer is on the wire; then its outcome waits for that.
 type pending struct {
-	mu   sync.Mutex
-	jobs map[string]expected
+	mu     sync.Mutex
+	jobs   map[string]expected
+	left   map[string]bool     // jobs whose panel shows something else by now
+	panels map[chat.Ref]string // by panel: the job that has it only while it shows the job
 }
 
 type expected struct {
@@ -477,12 +488,15 @@ type expected struct {
 	place    chan place
 }
 
-func newPending() *pending { return &pending{jobs: map[string]expected{}} }
+func newPending() *pending {
+	return &pending{jobs: map[string]expected{}, left: map[string]bool{}, panels: map[chat.Ref]string{}}
+}
 
 func (p *pending) expect(job, question string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.jobs[job] = expected{question, make(chan place, 1)}
+	delete(p.left, job)
 }
 
 // answered reports whether a job came of that question.
@@ -496,10 +510,27 @@ func (p *pending) shown(job string, at place) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if e, ok := p.jobs[job]; ok {
+		if at.own {
+			p.panels[panelOf(at.ref)] = job
+		}
 		select {
 		case e.place <- at:
 		default:
 		}
+	}
+}
+
+// panelOf is a Ref without what changes while it is open.
+func panelOf(ref chat.Ref) chat.Ref { return chat.Ref{Platform: ref.Platform, ID: ref.ID} }
+
+// leave says that a panel shows something else by now. What is to replace its
+// own page only is told elsewhere.
+func (p *pending) leave(ref chat.Ref) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if job, ok := p.panels[panelOf(ref)]; ok {
+		delete(p.panels, panelOf(ref))
+		p.left[job] = true
 	}
 }
 
@@ -516,6 +547,11 @@ func (p *pending) at(ctx context.Context, job string) place {
 	select {
 	case at := <-e.place:
 		e.place <- at // for who asks next
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.left[job] {
+			return place{}
+		}
 		return at
 	case <-timer.C:
 	case <-ctx.Done():
@@ -527,6 +563,8 @@ func (p *pending) forget(job string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.jobs, job)
+	delete(p.left, job)
+	maps.DeleteFunc(p.panels, func(_ chat.Ref, of string) bool { return of == job })
 }
 
 // take is at, for the last time.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/pvechat/pvechat/bot/access"
 	"github.com/pvechat/pvechat/bot/chat"
+	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/view"
 )
 
@@ -31,11 +32,15 @@ func (h *Handlers) templatesOf(r *Request) view.Templates {
 // templates lists the templates.
 func (h *Handlers) templates(_ context.Context, r *Request) chat.Answer {
 	if h.library() == nil {
-		return chat.Answer{Now: view.Refused("There are no templates.", "No container can be created here.")}
+		return noTemplates()
 	}
 	v := h.templatesOf(r)
 	v.Page, _ = strconv.Atoi(r.Arg)
 	return chat.Answer{Now: v.Panel(), InPlace: r.InPanel && r.State == ""} // not over one's own view
+}
+
+func noTemplates() chat.Answer {
+	return chat.Answer{Now: view.Refused("There are no templates.", "No container can be created here.")}
 }
 
 // template shows one.
@@ -43,7 +48,7 @@ func (h *Handlers) template(_ context.Context, r *Request) chat.Answer {
 	id, _, _ := strings.Cut(r.Arg, ":")
 	if lib := h.library(); lib != nil {
 		if t, ok := lib.Find(id); ok {
-			return chat.Answer{Now: h.templatesOf(r).TemplatePage(t), InPlace: r.InPanel}
+			return chat.Answer{Now: h.templatesOf(r).TemplatePage(t, h.madeFrom(r.Person, func(c *inventory.Container) bool { return c.MadeFrom == t.ID })), InPlace: r.InPanel}
 		}
 	}
 	return chat.Answer{Now: view.NoTemplate(id), InPlace: r.InPanel}

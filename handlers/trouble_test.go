@@ -134,7 +134,7 @@ func TestEveryCauseHasItsOwnWordsAndItsLogLine(t *testing.T) {
 		"500 with a reason":            {inject: fails("POST", begin, 500, "unable to open file '/etc/pve/nodes/pve1/lxc/102.conf.tmp'"), act: wiki, why: "Unable to open file", do: "Try again in a minute", endpoint: "status/start"},
 		"a proxy":                      {inject: fails("GET", status, 502, "Bad Gateway"), act: wiki, why: "the proxy before Proxmox", do: "look at the proxy", endpoint: "status/current"},
 		"no quorum":                    {inject: fails("POST", begin, 500, "cluster not ready - no quorum?"), act: wiki, why: "no quorum", do: "bring its nodes back", endpoint: "status/start"},
-		"the task failed":              {inject: func(*world, *wire) {}, act: start(103), why: "no space left on device", do: "give the id"},
+		"the task failed":              {inject: func(*world, *wire) {}, act: start(103), why: "no space left on device", do: "free some space"},
 		"locked":                       {inject: fails("POST", begin, 500, "CT is locked (backup)"), act: wiki, why: "CT is locked (backup)", do: "until the backup has ended", endpoint: "status/start"},
 		"SSH key refused":              {inject: func(*world, *wire) {}, tune: ssh(guest.Auth), act: credentials, why: "does not accept pvechat's SSH key", do: "authorized_keys"},
 		"SSH host key changed":         {inject: func(*world, *wire) {}, tune: ssh(guest.HostKeyChanged), act: credentials, why: "SSH host key has changed", do: "find out why"},

@@ -237,10 +237,11 @@ func (c *Client) mark(origin int, failedAt time.Time) {
 // request is one thing to ask, of whichever address.
 type request struct {
 	method   string
-	endpoint string // with {node}, {vmid}, {storage} and {upid}
+	endpoint string // with {node}, {vmid}, {storage}, {volume} and {upid}
 	node     string
 	vmid     int
 	storage  string
+	volume   string
 	upid     UPID // asked about; after a write, what it started
 	params   url.Values
 
@@ -255,6 +256,7 @@ type request struct {
 var (
 	nodeForm    = regexp.MustCompile(`^[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?$`)
 	storageForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9._-]*[a-zA-Z0-9]$`)
+	volumeForm  = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9._-]*:[^\s:]+$`)
 )
 
 // check refuses ids that no Proxmox has, before they become part of a path.
@@ -268,6 +270,9 @@ func (r *request) check() error {
 	if strings.Contains(r.endpoint, "{storage}") && !storageForm.MatchString(r.storage) {
 		return fmt.Errorf("%w: %.100q is not the name of a storage", errInvalid, r.storage)
 	}
+	if strings.Contains(r.endpoint, "{volume}") && !volumeForm.MatchString(r.volume) {
+		return fmt.Errorf("%w: %.100q is not a volume", errInvalid, r.volume)
+	}
 	if strings.Contains(r.endpoint, "{upid}") {
 		if _, err := ParseUPID(string(r.upid)); err != nil {
 			return fmt.Errorf("%w: %w", errInvalid, err)
@@ -277,6 +282,7 @@ func (r *request) check() error {
 		"{node}", r.node,
 		"{vmid}", strconv.Itoa(r.vmid),
 		"{storage}", r.storage,
+		"{volume}", url.PathEscape(r.volume),
 		"{upid}", url.PathEscape(string(r.upid)),
 	).Replace(r.endpoint)
 	return nil

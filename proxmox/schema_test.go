@@ -138,7 +138,7 @@ func checkList(format map[string]any, value string) error {
 
 // match finds the schema's path of a request, and the parameters in it.
 func match(schema map[string]map[string]method, path string) (found string, params map[string]string) {
-	parts := strings.Split(path, "/")
+	parts := strings.Split(path, "/") // still escaped
 	for template := range schema {
 		names := strings.Split(template, "/")
 		if len(names) != len(parts) {
@@ -148,7 +148,7 @@ func match(schema map[string]map[string]method, path string) (found string, para
 		fits := true
 		for i, name := range names {
 			if strings.HasPrefix(name, "{") {
-				in[strings.Trim(name, "{}")] = parts[i]
+				in[strings.Trim(name, "{}")], _ = url.PathUnescape(parts[i])
 			} else if name != parts[i] {
 				fits = false
 			}
@@ -162,7 +162,7 @@ func match(schema map[string]map[string]method, path string) (found string, para
 
 // checkRequest says what the schema has against a request.
 func checkRequest(schema map[string]map[string]method, r *http.Request, form string) error {
-	path, inAPI := strings.CutPrefix(r.URL.Path, "/api2/json")
+	path, inAPI := strings.CutPrefix(r.URL.EscapedPath(), "/api2/json")
 	if !inAPI {
 		return fmt.Errorf("%s is not below /api2/json", r.URL.Path)
 	}
@@ -245,7 +245,11 @@ var everyCall = map[string][]func(context.Context, *Client) error{
 		},
 	},
 	"DiskStorages": {func(ctx context.Context, c *Client) error { _, err := c.DiskStorages(ctx, "pve1"); return err }},
-	"Volumes":      {func(ctx context.Context, c *Client) error { _, err := c.Volumes(ctx, ct101, "local-lvm"); return err }},
+	"Remove": {func(ctx context.Context, c *Client) error {
+		_, err := c.Remove(ctx, "pve1", Volume{ID: "local:vztmpl/debian-13-standard_13.1-2_amd64.tar.zst", Storage: "local"})
+		return err
+	}},
+	"Volumes": {func(ctx context.Context, c *Client) error { _, err := c.Volumes(ctx, ct101, "local-lvm"); return err }},
 	"Snapshots": {func(ctx context.Context, c *Client) error {
 		_, err := c.Snapshots(ctx, Ref{Node: "pve-2", VMID: 999999999})
 		return err

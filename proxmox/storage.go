@@ -53,6 +53,15 @@ func (c *Client) OSTemplates(ctx context.Context, node, storage string) ([]Volum
 	return c.content(ctx, node, storage, url.Values{"content": {"vztmpl"}})
 }
 
+// Remove starts to remove an OS template from a storage, and returns the task.
+// It is never repeated, as with [Client.Power]. It needs Datastore.Allocate on
+// the storage.
+func (c *Client) Remove(ctx context.Context, node string, v Volume) (UPID, error) {
+	return c.start(ctx, &request{
+		method: http.MethodDelete, endpoint: "/nodes/{node}/storage/{storage}/content/{volume}", node: node, storage: v.Storage, volume: v.ID,
+	})
+}
+
 // Volumes asks for the disks on a storage that bear a container's VMID, by ID,
 // whether or not its configuration names them: on all [Client.DiskStorages]
 // together, these are what DestroyUnreferencedDisks of [DestroyOptions]

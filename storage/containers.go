@@ -28,6 +28,8 @@ type containerRow struct {
 	FirstSeen   moment   `bun:"first_seen,notnull"`
 	SeenAt      moment   `bun:"seen_at,notnull"`
 	GoneAt      moment   `bun:"gone_at"`
+	MadeFrom    text     `bun:"made_from,notnull"`
+	OSTemplate  text     `bun:"os_template,notnull"`
 }
 
 func rowOfRecord(r inventory.Record) containerRow {
@@ -43,6 +45,8 @@ func rowOfRecord(r inventory.Record) containerRow {
 		Tags:        text(r.Tags),
 		Pool:        text(r.Pool),
 		Fingerprint: text(r.Fingerprint),
+		MadeFrom:    text(r.MadeFrom),
+		OSTemplate:  text(r.OSTemplate),
 		FirstSeen:   moment{r.FirstSeen},
 		SeenAt:      moment{r.SeenAt},
 		GoneAt:      moment{r.GoneAt},
@@ -62,6 +66,8 @@ func (r containerRow) record() inventory.Record {
 		Tags:        string(r.Tags),
 		Pool:        string(r.Pool),
 		Fingerprint: string(r.Fingerprint),
+		MadeFrom:    string(r.MadeFrom),
+		OSTemplate:  string(r.OSTemplate),
 		FirstSeen:   r.FirstSeen.Time,
 		SeenAt:      r.SeenAt.Time,
 		GoneAt:      r.GoneAt.Time,
@@ -136,13 +142,15 @@ func (db *DB) save(ctx context.Context, rows []containerRow) error {
 			Set("tags = EXCLUDED.tags").
 			Set("pool = EXCLUDED.pool").
 			Set("fingerprint = EXCLUDED.fingerprint").
+			Set("made_from = EXCLUDED.made_from").
+			Set("os_template = EXCLUDED.os_template").
 			Set("seen_at = EXCLUDED.seen_at").
 			Set("gone_at = EXCLUDED.gone_at").
 			Where(`(c.cluster, c.vmid, c.hostname, c.node, c.state, c.trouble, c.trouble_at,
-				c.tags, c.pool, c.fingerprint, c.gone_at) IS DISTINCT FROM
+				c.tags, c.pool, c.fingerprint, c.made_from, c.os_template, c.gone_at) IS DISTINCT FROM
 				(EXCLUDED.cluster, EXCLUDED.vmid, EXCLUDED.hostname, EXCLUDED.node, EXCLUDED.state,
 				EXCLUDED.trouble, EXCLUDED.trouble_at, EXCLUDED.tags, EXCLUDED.pool,
-				EXCLUDED.fingerprint, EXCLUDED.gone_at)`).
+				EXCLUDED.fingerprint, EXCLUDED.made_from, EXCLUDED.os_template, EXCLUDED.gone_at)`).
 			Exec(ctx)
 		return err
 	})

@@ -314,6 +314,9 @@ func (a *Alerts) failed(ctx context.Context, what string, err error) {
 // JobEnded tells of a job that did not work, and ends what is told of ones that
 // did not work before.
 func (a *Alerts) JobEnded(ctx context.Context, j jobs.Job) {
+	if j.Action.OfTemplate() {
+		return // whoever asked is told, and nobody else waits for it
+	}
 	a.now(ctx, func(ctx context.Context) {
 		switch j.State {
 		case jobs.Failed, jobs.Lost:

@@ -46,6 +46,10 @@ func (instant) Download(context.Context, string, string, string) (proxmox.UPID, 
 	return upid, nil
 }
 
+func (instant) Remove(context.Context, string, proxmox.Volume) (proxmox.UPID, error) {
+	return upid, nil
+}
+
 func (instant) Create(context.Context, proxmox.NewContainer) (proxmox.UPID, error) { return upid, nil }
 
 func (instant) Power(context.Context, proxmox.Ref, proxmox.PowerAction) (proxmox.UPID, error) {

@@ -25,6 +25,7 @@ type Proxmox interface {
 	NextID(ctx context.Context) (int, error)
 	OSTemplates(ctx context.Context, node, storage string) ([]proxmox.Volume, error)
 	Download(ctx context.Context, node, storage, template string) (proxmox.UPID, error)
+	Remove(ctx context.Context, node string, v proxmox.Volume) (proxmox.UPID, error)
 	Create(ctx context.Context, n proxmox.NewContainer) (proxmox.UPID, error)
 	Power(ctx context.Context, ref proxmox.Ref, a proxmox.PowerAction) (proxmox.UPID, error)
 	ContainerStatus(ctx context.Context, ref proxmox.Ref) (proxmox.ContainerStatus, error)
@@ -338,11 +339,9 @@ func (r *run) template(ctx context.Context, _ *Step) error {
 				last = err
 				continue
 			}
-			for _, v := range slices.Backward(list) {
-				if strings.HasPrefix(v.ID[strings.LastIndexByte(v.ID, '/')+1:], r.tpl.OS) {
-					r.p.OSTemplate = v.ID
-					return nil
-				}
+			if v, ok := catalog.Newest(list, r.tpl.OS, func(v proxmox.Volume) string { return catalog.File(v.ID) }); ok {
+				r.p.OSTemplate = v.ID
+				return nil
 			}
 		}
 		return last
@@ -374,16 +373,14 @@ func (r *run) template(ctx context.Context, _ *Step) error {
 	return nil
 }
 
-// templateStorages are those of the node that hold OS templates.
+// templateStorages are those of the node that hold OS templates, the one with
+// most room first.
 func (r *run) templateStorages() []string {
 	cl, _ := r.cfg.Inventory.Snapshot().Cluster(r.job.Cluster)
 	var names []string
-	for _, st := range cl.Storages {
-		if st.Node == r.job.Node && st.Status == "available" && slices.Contains(strings.Split(st.Content, ","), "vztmpl") {
-			names = append(names, st.Name)
-		}
+	for _, st := range cl.StoragesFor(r.job.Node, "vztmpl") {
+		names = append(names, st.Name)
 	}
-	slices.Sort(names)
 	return names
 }
 
@@ -414,7 +411,7 @@ func (r *run) make(ctx context.Context, _ *Step) error {
 		switch {
 		case err == nil:
 			r.p.Made = true
-			return r.cfg.Inventory.Made(ctx, r.job.Container)
+			return r.cfg.Inventory.Made(ctx, r.job.Container, r.tpl.ID, catalog.File(r.p.OSTemplate))
 		case !errors.Is(err, proxmox.ErrExists):
 			r.half(ctx)
 			return err
@@ -437,7 +434,7 @@ func (r *run) whole(ctx context.Context) error {
 	case status.Lock != "":
 		return fmt.Errorf("what an earlier try has left is locked (%s); clean it up, then create it anew", status.Lock)
 	}
-	return r.cfg.Inventory.Made(ctx, r.job.Container)
+	return r.cfg.Inventory.Made(ctx, r.job.Container, r.tpl.ID, catalog.File(r.p.OSTemplate))
 }
 
 // half notes what a task has left that died with its node, or that somebody

@@ -933,3 +933,77 @@ func TestOnPostgreSQLToo(t *testing.T) {
 		}
 	}
 }
+
+// transfer asks for an OS template, on both storages of a node, or for it to be
+// gone.
+func (l *lab) transfer(p *process, a jobs.Action, file string) jobs.Job {
+	l.t.Helper()
+	spec := create.OSTemplate{Cluster: "home", File: file, Copies: []catalog.Copy{{Node: "pve1", Volume: "local:vztmpl/" + file}, {Node: "pve1", Volume: "nas:vztmpl/" + file}}}
+	j, err := p.Submit(l.t.Context(), jobs.Ask{Container: spec.Target(), Action: a, Spec: spec.String(), Person: chat.Person{Platform: chat.Slack, ID: "U1", Name: "Ana"}, Request: "r1"})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return j
+}
+
+// has counts the storages that have a file.
+func (l *lab) has(file string) (n int) {
+	l.t.Helper()
+	for _, st := range []string{"local", "nas"} {
+		list, err := l.client.OSTemplates(l.t.Context(), "pve1", st)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		if slices.ContainsFunc(list, func(v proxmox.Volume) bool { return strings.HasSuffix(v.ID, "/"+file) }) {
+			n++
+		}
+	}
+	return n
+}
+
+// An OS template is downloaded, and removed again, whenever the process ends;
+// nothing is asked for twice.
+func TestAnOSTemplateGoesOnAfterARestart(t *testing.T) {
+	const file = "fedora-41-default_20241118_amd64.tar.xz"
+	for step := range 2 {
+		for _, lines := range []int{0, 1} {
+			t.Run(fmt.Sprintf("at step %d, after %d lines", step, lines), func(t *testing.T) {
+				bubble(t, func(t *testing.T, l *lab) {
+					l.pve.AddStorage(proxmoxtest.Storage{Name: "nas", Type: "nfs", Content: "vztmpl", Shared: true, Total: 1 << 40})
+					var ended bool
+					l.watch = func(p create.Progress) bool {
+						now := !ended && p.At() == step && len(p.Lines) >= lines
+						ended = ended || now
+						return now
+					}
+					first := l.process()
+					j := l.transfer(first, jobs.Download, file)
+					<-first.done
+					second := l.process()
+					if j = l.outcome(j.ID); j.State != jobs.Succeeded || l.has(file) != 2 {
+						t.Fatalf("%s: %s; it is on %d storages", j.State, j.Error, l.has(file))
+					}
+					if n := l.tasks("download", 0); n != 2 {
+						t.Errorf("%d downloads to two storages", n)
+					}
+					if again := l.outcome(l.transfer(second, jobs.Download, file).ID); again.State != jobs.Succeeded || l.tasks("download", 0) != 2 {
+						t.Errorf("what is there is downloaded once more: %s, %d downloads", again.State, l.tasks("download", 0))
+					}
+					ended, lines = false, 0 // a removal says too little
+					j = l.transfer(second, jobs.Remove, file)
+					<-second.done
+					third := l.process()
+					if j = l.outcome(j.ID); j.State != jobs.Succeeded || l.has(file) != 0 {
+						t.Fatalf("%s: %s; it is on %d storages", j.State, j.Error, l.has(file))
+					}
+					if n := l.tasks("imgdel", 0); n != 2 {
+						t.Errorf("%d removals from two storages", n)
+					}
+					if again := l.outcome(l.transfer(third, jobs.Remove, file).ID); again.State != jobs.Succeeded || l.tasks("imgdel", 0) != 2 {
+						t.Errorf("what is gone is removed once more: %s, %d removals", again.State, l.tasks("imgdel", 0))
+					}
+				})
+			})
+		}
+	}
+}

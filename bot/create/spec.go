@@ -102,16 +102,7 @@ func (s Spec) Place(node string, cl inventory.Cluster, o catalog.Offer) Spec {
 // Storages are those of a node that can hold the disks of containers, the one
 // with most room first.
 func Storages(cl inventory.Cluster, node string) []proxmox.Storage {
-	var list []proxmox.Storage
-	for _, st := range cl.Storages {
-		if st.Node == node && st.Status == "available" && slices.Contains(strings.Split(st.Content, ","), "rootdir") {
-			list = append(list, st)
-		}
-	}
-	slices.SortFunc(list, func(a, b proxmox.Storage) int {
-		return cmp.Or(cmp.Compare(b.Size-b.Used, a.Size-a.Used), strings.Compare(a.Name, b.Name))
-	})
-	return list
+	return cl.StoragesFor(node, "rootdir")
 }
 
 var (
@@ -199,10 +190,14 @@ func (s Spec) checkName(p Place, say func(Field, string, ...any)) {
 	if p.Offer.At.IsZero() {
 		return // not read yet; the first step looks
 	}
-	if _, here := p.Offer.Find(p.Template.OS); !here {
-		if _, offered := p.Offer.Download(p.Template.OS); !offered {
-			say(FieldTemplate, "There is no OS template %s on cluster %s, and Proxmox offers none. Run pveam update on a node.", p.Template.OS, s.Cluster)
-		}
+	if _, here := p.Offer.On(s.Node, p.Template.OS); here {
+		return
+	}
+	switch _, offered := p.Offer.Download(p.Template.OS); {
+	case !offered:
+		say(FieldTemplate, "There is no OS template %s on node %s, and Proxmox offers none. Run pveam update on a node.", p.Template.OS, s.Node)
+	case online && len(p.Cluster.StoragesFor(s.Node, "vztmpl")) == 0:
+		say(FieldNode, "No storage of node %s holds OS templates, and %s is not there. Choose another node.", s.Node, p.Template.OS)
 	}
 }
 

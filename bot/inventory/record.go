@@ -38,6 +38,8 @@ type Record struct {
 	Tags        string // "a;b" as Proxmox sends them
 	Pool        string
 	Fingerprint string // of its config, see Fingerprint; "" until it was read
+	MadeFrom    string // the template of pvechat; "" where pvechat did not make it
+	OSTemplate  string // the file that it was unpacked from: "debian-13-standard_13.1-2_amd64.tar.zst"; "" as above
 	FirstSeen   time.Time
 	SeenAt      time.Time // when the row last changed
 	GoneAt      time.Time // zero while it exists

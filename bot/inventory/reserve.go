@@ -67,10 +67,10 @@ func (inv *Inventory) Renumber(ctx context.Context, id ID, vmid int) error {
 	return inv.cfg.Store.Save(ctx, []Record{next.Record})
 }
 
-// Made says that Proxmox has made a reserved container: what its tasks say from
-// now on is about this one.
-func (inv *Inventory) Made(ctx context.Context, id ID) error {
-	_, err := inv.Amend(ctx, id, func(r *Record) { r.FirstSeen = inv.cfg.Now() })
+// Made says that Proxmox has made a reserved container, and what of: what its
+// tasks say from now on is about this one.
+func (inv *Inventory) Made(ctx context.Context, id ID, template, osTemplate string) error {
+	_, err := inv.Amend(ctx, id, func(r *Record) { r.FirstSeen, r.MadeFrom, r.OSTemplate = inv.cfg.Now(), template, osTemplate })
 	return err
 }
 

@@ -59,6 +59,21 @@ type Cluster struct {
 // Stale reports whether the cluster did not answer the last time.
 func (c Cluster) Stale() bool { return c.Err != nil }
 
+// StoragesFor returns those of a node that are there and hold a kind of content,
+// such as "rootdir" or "vztmpl", the one with most room first.
+func (c Cluster) StoragesFor(node, content string) []proxmox.Storage {
+	var list []proxmox.Storage
+	for _, st := range c.Storages {
+		if st.Node == node && st.Status == "available" && slices.Contains(strings.Split(st.Content, ","), content) {
+			list = append(list, st)
+		}
+	}
+	slices.SortFunc(list, func(a, b proxmox.Storage) int {
+		return cmp.Or(cmp.Compare(b.Size-b.Used, a.Size-a.Used), strings.Compare(a.Name, b.Name))
+	})
+	return list
+}
+
 // Node is a node of a cluster.
 type Node struct {
 	Name   string

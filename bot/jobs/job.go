@@ -21,7 +21,14 @@ const (
 	Stop     Action = "stop"
 	Delete   Action = "delete"
 	Create   Action = "create"
+
+	// Download and Remove are of an OS template, not of a container.
+	Download Action = "download"
+	Remove   Action = "remove"
 )
+
+// OfTemplate reports whether the action is about an OS template.
+func (a Action) OfTemplate() bool { return a == Download || a == Remove }
 
 // State is how far a job is.
 type State string
@@ -44,11 +51,11 @@ func (s State) Open() bool { return s == Submitting || s == Running }
 // Job is one action on one container, asked by one person.
 type Job struct {
 	ID        string
-	Container inventory.ID
+	Container inventory.ID // or what stands for an OS template
 	Cluster   string
 	Node      string
 	VMID      int
-	Name      string // of the container, when it was asked
+	Name      string // of the container, when it was asked; the file of an OS template
 	Action    Action
 	Forced    bool // a Force stop
 	Leftovers bool // a deletion takes the volumes of its VMID along that its config does not name
@@ -58,8 +65,8 @@ type Job struct {
 	Warnings  int
 	Tail      []string // the last lines of a failed task's log; not stored
 
-	Spec      string // of a Create: what is to be made, as bot/create writes it
-	Progress  string // of a Create: how far it is
+	Spec      string // of a Create, Download or Remove: what is to be made, as bot/create writes it
+	Progress  string // of that: how far it is
 	Draft     string // of a Create: the draft of Person that it is made of, which goes when the job comes; not stored
 	Cancelled string // of a Create: why it is to end early, "cancelled by Ana"; "": it is not
 

@@ -13,6 +13,9 @@ import (
 // record writes the outcome where boards and the Events tab find it, and reads
 // what a failed task said last.
 func (r *Runner) record(ctx context.Context, j *Job) {
+	if j.Action.OfTemplate() {
+		return // no board and no timeline has it
+	}
 	failedStart := j.State == Failed && !j.SubmittedAt.IsZero() && // what was never asked for says nothing of the container
 		(j.Action == Start || j.Action == Restart || j.Action == Create)
 	_, err := r.cfg.Inventory.Amend(ctx, j.Container, func(rec *inventory.Record) {

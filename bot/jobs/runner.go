@@ -35,6 +35,8 @@ type Maker interface {
 	// Abandon ends a job that somebody cancelled: it waits for what Proxmox is
 	// at, and saves what there is then.
 	Abandon(ctx context.Context, j *Job, save func(context.Context) error)
+	// Transfer goes on with a Download or Remove.
+	Transfer(ctx context.Context, j *Job, save func(context.Context) error) (State, string)
 }
 
 // Config is what New needs.
@@ -54,7 +56,7 @@ type Config struct {
 	// Told is given every finished job once; an error makes it come again.
 	Told func(ctx context.Context, j Job) error
 
-	// Maker carries out every Create; nil: there are none.
+	// Maker carries out every Create, Download and Remove; nil: there are none.
 	Maker Maker
 
 	// Waiting is told once of a shutdown whose guest has had its time and

@@ -32,8 +32,8 @@ func (w *work) act(ctx, wanted context.Context) (State, string) {
 	if w.pve == nil {
 		return Failed, fmt.Sprintf("cluster %s is not configured any more", w.Cluster)
 	}
-	if w.Action == Create {
-		return w.create(ctx, wanted)
+	if w.Action == Create || w.Action.OfTemplate() {
+		return w.make(ctx, wanted)
 	}
 	for !w.known() {
 		if pace.Sleep(ctx, pollFirst) != nil {
@@ -65,8 +65,8 @@ func (w *work) act(ctx, wanted context.Context) (State, string) {
 	}
 }
 
-// create hands the job to who can make containers.
-func (w *work) create(ctx, wanted context.Context) (State, string) {
+// make hands the job to who can make containers.
+func (w *work) make(ctx, wanted context.Context) (State, string) {
 	if w.cfg.Maker == nil {
 		return Failed, "this pvechat makes no containers"
 	}
@@ -77,6 +77,9 @@ func (w *work) create(ctx, wanted context.Context) (State, string) {
 			w.end(&cancellation{why})
 		}
 		return err
+	}
+	if w.Action.OfTemplate() {
+		return w.cfg.Maker.Transfer(ctx, &w.Job, save)
 	}
 	if w.Cancelled == "" {
 		state, reason := w.cfg.Maker.Carry(wanted, &w.Job, save)

@@ -326,7 +326,7 @@ func (w Wizard) review() []chat.Block {
 	if w.Here {
 		where = "Progress is posted in this channel; where pvechat may not write, it is sent to you."
 	}
-	words, state := osWords(w.At.Offer, t.OS)
+	words, state := osWords(w.At.Offer, s.Node, t.OS)
 	if state == osDownload {
 		where = words + " is downloaded first. " + where
 	}
@@ -410,9 +410,14 @@ const (
 	osUnread
 )
 
-// osWords says which file a system comes from, and how it can be had.
-func osWords(o catalog.Offer, system string) (words string, state int) {
-	if t, ok := o.Find(system); ok {
+// osWords says which file a system comes from, and how it can be had on a node;
+// "" is any.
+func osWords(o catalog.Offer, node, system string) (words string, state int) {
+	t, ok := o.Find(system)
+	if node != "" {
+		t, ok = o.On(node, system)
+	}
+	if ok {
 		words = fileWords(t.File)
 		if t.Size > 0 {
 			words += " · " + Bytes(t.Size)

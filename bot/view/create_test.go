@@ -144,7 +144,7 @@ func creations(tb testing.TB, space chat.Space, snap *inventory.Snapshot, id inv
 		"creation-failed": failed.Message(true), "creation-nothing": never.Message(true), "creation-cancelled": cancelled.Message(true),
 		"creation-ending": ending.Message(true), "creation-unsure": unsure.Message(true),
 		"creation-cancel": view.CancelCreation(ct, "c_9h2k", now), "creation-cancelling": view.Cancelling(ct),
-		"templates": list.Panel(), "templates-unread": unread.Panel(), "template": list.TemplatePage(w.At.Template), "template-download": list.TemplatePage(alpine),
+		"templates": list.Panel(), "templates-unread": unread.Panel(), "template": list.TemplatePage(w.At.Template, []string{"shop", "wiki"}), "template-download": list.TemplatePage(alpine, nil),
 		"template-gone": view.NoTemplate("wiki"),
 	}
 }
@@ -218,7 +218,7 @@ func TestEveryStepOfEveryTemplateIsWithinTheLimits(t *testing.T) {
 			for l.Page = range 10 {
 				fits("templates", l.Panel())
 			}
-			fits("template", l.TemplatePage(tpl))
+			fits("template", l.TemplatePage(tpl, []string{text(), text(), text(), text(), text(), text()}))
 		}
 	}
 }

@@ -221,7 +221,7 @@ func cores(n float64) string {
 
 var osNames = map[string]string{
 	"debian": "Debian", "ubuntu": "Ubuntu", "alpine": "Alpine", "fedora": "Fedora", "centos": "CentOS", "archlinux": "Arch Linux",
-	"opensuse": "openSUSE", "gentoo": "Gentoo", "nixos": "NixOS", "devuan": "Devuan", "unmanaged": "unmanaged",
+	"opensuse": "openSUSE", "gentoo": "Gentoo", "nixos": "NixOS", "devuan": "Devuan", "almalinux": "AlmaLinux", "rockylinux": "Rocky Linux", "unmanaged": "unmanaged",
 }
 
 func (d Detail) grid() chat.Fields {

@@ -388,6 +388,7 @@ func screens(tb testing.TB, space chat.Space) map[string]chat.Surface {
 		"alert-platform-back": over(view.PlatformLost(chat.Discord, "gateway closed", false)).Message(),
 	}
 	maps.Copy(all, creations(tb, space, inv.Snapshot(), unfinished.ID))
+	maps.Copy(all, osScreens(space))
 	return all
 }
 

@@ -3,8 +3,6 @@ package view
 import (
 	"cmp"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pvechat/pvechat/bot/catalog"
@@ -29,44 +27,37 @@ type Templates struct {
 
 // Panel is the list.
 func (l Templates) Panel() chat.Panel {
-	size := max(1, min(l.Space.Panel, 20))
-	pages := max(1, (len(l.All)+size-1)/size)
-	page := min(max(l.Page, 1), pages)
-	first := (page - 1) * size
-	last := min(first+size, len(l.All))
 	p := chat.Panel{ID: "templates", Title: "Templates", Close: "Close", Tone: chat.Neutral, Blocks: []chat.Block{
-		chat.Para{Text: chat.Texts(chat.B(count(len(l.All), "template")), " to make containers of")}, chat.Divider{},
+		tabs("templates", len(l.All), l.files()),
+		chat.Para{Text: chat.Texts(chat.B(count(len(l.All), "template")), " to make containers of")},
+		chat.Divider{},
 	}}
-	for _, t := range l.All[first:last] {
+	on, pages := pageOf(l.All, l.Page, max(1, min(l.Space.Panel, 20)))
+	for _, t := range on {
 		p.Blocks = append(p.Blocks, chat.Item{
 			Text: chat.Texts("📦 ", chat.B(t.Name)), Note: chat.Texts(l.note(t)), Button: &chat.Button{ID: "tpl:" + t.ID + ":show", Label: "View"},
 		})
 	}
-	c := chat.Controls{ID: "pages"}
-	if page > 1 {
-		c.Buttons = append(c.Buttons, chat.Button{ID: "templates:open:" + strconv.Itoa(page-1), Label: "Previous"})
-	}
-	if page < pages {
-		c.Buttons = append(c.Buttons, chat.Button{ID: "templates:open:" + strconv.Itoa(page+1), Label: "Next"})
-	}
-	if len(c.Buttons) > 0 {
-		p.Blocks = append(p.Blocks, c)
-	}
-	var read []string
+	p.Blocks = append(p.Blocks, pages.controls("templates:open")...)
 	for _, o := range l.Offers {
-		if !o.Offer.At.IsZero() {
-			read = append(read, fmt.Sprintf("%s has %s, and Proxmox offers %d more", o.Cluster, count(len(o.Offer.Templates), "OS template"), len(o.Offer.Downloads)))
+		if o.Offer.At.IsZero() {
+			p = withNote(p, "The OS templates of "+o.Cluster+" are being read.")
 		}
 	}
-	note := "The OS templates of the clusters are being read."
-	if len(read) > 0 {
-		note = strings.Join(read, " · ")
-	}
-	return withNote(p, note)
+	return p
 }
 
-func withNote(p chat.Panel, note string) chat.Panel {
-	p.Blocks = append(p.Blocks, chat.Note{Text: chat.Texts(note)})
+// files is how many OS templates there are.
+func (l Templates) files() int {
+	n := 0
+	for _, o := range l.Offers {
+		n += len(o.Offer.Templates)
+	}
+	return n
+}
+
+func withNote(p chat.Panel, note ...any) chat.Panel {
+	p.Blocks = append(p.Blocks, chat.Note{Text: chat.Texts(note...)})
 	return p
 }
 
@@ -74,7 +65,7 @@ func withNote(p chat.Panel, note string) chat.Panel {
 func (l Templates) note(t templates.Template) string {
 	text := t.OS
 	for i, o := range l.Offers {
-		words, state := osWords(o.Offer, t.OS)
+		words, state := osWords(o.Offer, "", t.OS)
 		if i == 0 {
 			text = words
 		}
@@ -92,18 +83,20 @@ func (l Templates) note(t templates.Template) string {
 	return text
 }
 
-// TemplatePage is all about one template.
-func (l Templates) TemplatePage(t templates.Template) chat.Panel {
+// TemplatePage is all about one template; made are the containers that were made
+// from it.
+func (l Templates) TemplatePage(t templates.Template, made []string) chat.Panel {
 	p := chat.Panel{ID: "template", Title: t.Name, Close: "Close", Tone: chat.Neutral}
 	ready := "not there yet"
 	fields := chat.Fields{}
 	for _, o := range l.Offers {
-		words, state := osWords(o.Offer, t.OS)
+		words, state := osWords(o.Offer, "", t.OS)
 		where := ""
 		switch state {
 		case osReady:
 			ready = "ready to use"
-			where = "\n" + copies(o.Offer, t.OS)
+			here, _ := o.Offer.Find(t.OS)
+			where = "\non " + placesOf(here.Copies)
 		case osDownload:
 			if ready != "ready to use" {
 				ready = "downloaded when needed"
@@ -155,6 +148,7 @@ func (l Templates) TemplatePage(t templates.Template) chat.Panel {
 	if len(t.Tags) > 0 {
 		fields = append(fields, chat.Field{Label: "Tags", Value: chat.Texts(cut(strings.Join(t.Tags, ", "), 200))})
 	}
+	fields = append(fields, chat.Field{Label: "Made from it", Value: chat.Texts(madeOf(made))})
 	c := chat.Controls{ID: "actions"}
 	if l.May {
 		c.Buttons = append(c.Buttons, chat.Button{ID: "create:use:" + t.ID, Label: "Create container", Style: chat.Positive})
@@ -166,27 +160,6 @@ func (l Templates) TemplatePage(t templates.Template) chat.Panel {
 	}
 	p.Blocks = append(p.Blocks, fields, c)
 	return withNote(p, t.ID+".yaml · "+from)
-}
-
-// copies says where an OS template lies: "local of pve1, pve2".
-func copies(o catalog.Offer, system string) string {
-	t, _ := o.Find(system)
-	nodes := map[string][]string{}
-	var storages []string
-	for _, c := range t.Copies {
-		st, _, _ := strings.Cut(c.Volume, ":")
-		if nodes[st] == nil {
-			storages = append(storages, st)
-		}
-		nodes[st] = append(nodes[st], c.Node)
-	}
-	slices.Sort(storages)
-	var list []string
-	for _, st := range storages {
-		slices.Sort(nodes[st])
-		list = append(list, st+" of "+strings.Join(nodes[st], ", "))
-	}
-	return cut("on "+strings.Join(list, "; "), 200)
 }
 
 // NoTemplate is for a template that is not there any more.

@@ -45,6 +45,8 @@ var underWay = map[jobs.Action]string{
 	jobs.Stop:     "stopping…",
 	jobs.Delete:   "deleting…",
 	jobs.Create:   "creating…",
+	jobs.Download: "downloading…",
+	jobs.Remove:   "removing…",
 }
 
 // goingOn is underWay in a sentence: "web is …".

@@ -1,6 +1,7 @@
 package proxmoxtest
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -44,7 +45,7 @@ func (r *request) number(name string, otherwise int64) int64 {
 // calls is the part of the API that is simulated. The schema in pve-docs is the authority; a test compares.
 func calls() []call {
 	var (
-		lowest, highest, zero int64 = 100, 999_999_999, 0
+		lowest, highest, zero, one, thirty int64 = 100, 999_999_999, 0, 1, 30
 
 		node     = param{kind: "string", required: true, format: "pve-node"}
 		vmid     = param{kind: "integer", required: true, format: "pve-vmid", min: &lowest, max: &highest}
@@ -117,12 +118,18 @@ func calls() []call {
 		{"GET", "/nodes/{node}/storage/{storage}/content", with(onNode, map[string]param{
 			"storage": storage, "content": {kind: "string", format: "pve-storage-content"}, "vmid": optional(vmid),
 		}), &privilege{path: "/storage/{storage}", privs: []string{"Datastore.Audit", "Datastore.AllocateSpace"}, any: true}, true, (*Server).getContent},
+		{"DELETE", "/nodes/{node}/storage/{storage}/content/{volume}", with(onNode, map[string]param{
+			"storage": optional(storage), "volume": {kind: "string", required: true}, "delay": {kind: "integer", min: &one, max: &thirty},
+		}), nil, true, (*Server).deleteContent},
 	}
 }
 
 // match tells whether the path is one of this call's, and fills in what its {parameters} are.
 func (c *call) match(method string, path []string) (map[string]string, bool) {
 	pattern := segments(c.path)
+	if last := len(pattern) - 1; strings.HasSuffix(c.path, "/{volume}") && len(path) > last { // the only one that may hold a slash
+		path = append(slices.Clone(path[:last]), strings.Join(path[last:], "/"))
+	}
 	if c.method != method || len(pattern) != len(path) {
 		return nil, false
 	}

@@ -238,7 +238,7 @@ func (w *worker) create(vmid int, storage, template string, start bool) error {
 		c = cloned(g.Container)
 		from, _, _ := strings.Cut(template, ":")
 		if st := w.s.storage(from); st != nil && st.on(w.t.Node) {
-			there = slices.ContainsFunc(st.Volumes, func(v Volume) bool { return v.ID == template })
+			there = slices.ContainsFunc(st.Volumes, func(v Volume) bool { return v.ID == template && v.on(w.t.Node) })
 		}
 		st := w.s.storage(storage)
 		full = st.Total-st.Used < c.Disk
@@ -281,16 +281,32 @@ func (w *worker) create(vmid int, storage, template string, start bool) error {
 // Appliance is a template that Proxmox offers for download.
 type Appliance struct{ Template, OS, Version, Section, Headline string }
 
-// appliances are what pveam lists on a new node; there are many more.
+// appliances are some of what pveam lists on a new node.
 func appliances() []Appliance {
-	return []Appliance{
+	list := []Appliance{
+		{"almalinux-9-default_20240911_amd64.tar.xz", "almalinux", "20240911", "system", "LXC default image for almalinux 9"},
+		{"alpine-3.21-default_20241217_amd64.tar.xz", "alpine", "20241217", "system", "LXC default image for alpine 3.21"},
 		{"alpine-3.22-default_20250617_amd64.tar.xz", "alpine", "20250617", "system", "LXC default image for alpine 3.22"},
 		{"archlinux-base_20250901-1_amd64.tar.zst", "archlinux", "20250901-1", "system", "ArchLinux base image."},
+		{"centos-9-stream-default_20240828_amd64.tar.xz", "centos", "20240828", "system", "LXC default image for centos 9-stream"},
 		{"debian-12-standard_12.12-1_amd64.tar.zst", "debian-12", "12.12-1", "system", "Debian 12 Bookworm (standard)"},
 		{"debian-13-standard_13.1-2_amd64.tar.zst", "debian-13", "13.1-2", "system", "Debian 13 Trixie (standard)"},
+		{"devuan-5.0-standard_5.0_amd64.tar.gz", "devuan-5.0", "5.0", "system", "Devuan 5 (standard)"},
+		{"fedora-41-default_20241118_amd64.tar.xz", "fedora", "20241118", "system", "LXC default image for fedora 41"},
 		{"fedora-42-default_20250428_amd64.tar.xz", "fedora", "20250428", "system", "LXC default image for fedora 42"},
+		{"gentoo-current-openrc_20250508_amd64.tar.xz", "gentoo", "20250508", "system", "LXC openrc image for gentoo current"},
+		{"opensuse-15.6-default_20240910_amd64.tar.xz", "opensuse", "20240910", "system", "LXC default image for opensuse 15.6"},
+		{"rockylinux-9-default_20240912_amd64.tar.xz", "rockylinux", "20240912", "system", "LXC default image for rockylinux 9"},
+		{"ubuntu-22.04-standard_22.04-1_amd64.tar.zst", "ubuntu-22.04", "22.04-1", "system", "Ubuntu 22.04 Jammy (standard)"},
 		{"ubuntu-24.04-standard_24.04-2_amd64.tar.zst", "ubuntu-24.04", "24.04-2", "system", "Ubuntu 24.04 Noble (standard)"},
 	}
+	for _, name := range []string{
+		"ansible", "bookstack", "core", "domain-controller", "drupal10", "etherpad", "fileserver", "gitlab", "joomla5", "lamp", "mattermost", "mediawiki",
+		"mysql", "nextcloud", "nginx-php-fastcgi", "nodejs", "odoo", "openvpn", "phpbb", "postgresql", "redmine", "syncthing", "wireguard", "wordpress", "zoneminder",
+	} {
+		list = append(list, Appliance{"debian-12-turnkey-" + name + "_18.1-1_amd64.tar.gz", "debian-12", "18.1-1", "turnkeylinux", "TurnKey " + name})
+	}
+	return list
 }
 
 // getAppliances answers GET /nodes/{node}/aplinfo.
@@ -328,13 +344,41 @@ func (s *Server) postAppliance(r *request) (any, error) {
 				return err
 			}
 			w.log("%8dK ........ ........ ........ ........ %d%% 11.5M", percent*1200, percent)
+			if err := w.change(func() error { return room(st, templateSize) }); err != nil {
+				return err
+			}
 		}
+		w.log("calculating checksum...OK, checksum verified")
 		return w.change(func() error {
-			v := Volume{ID: st.Name + ":vztmpl/" + name, Content: "vztmpl", Format: "tzst", Size: 120 << 20, Created: w.s.now()}
-			st.Volumes = append(slices.DeleteFunc(st.Volumes, func(old Volume) bool { return old.ID == v.ID }), v)
+			st.keep(Volume{ID: st.Name + ":vztmpl/" + name, Content: "vztmpl", Format: "tzst", Size: templateSize, Created: w.s.now()}, w.t.Node)
 			return nil
 		})
 	}), nil
+}
+
+// templateSize is that of every template that is downloaded.
+const templateSize = 120 << 20
+
+// room is an error where a storage has not that much left.
+func room(st *Storage, size int64) error {
+	if st.Total-st.Used < size {
+		return errors.New("download failed: Cannot write to '" + st.Name + "' (No space left on device)")
+	}
+	return nil
+}
+
+// keep puts a volume on the storage, in place of one of its name, as the node sees it.
+func (st *Storage) keep(v Volume, node string) {
+	i := slices.IndexFunc(st.Volumes, func(old Volume) bool { return old.ID == v.ID })
+	switch {
+	case i < 0:
+		if !st.Shared {
+			v.Nodes = []string{node}
+		}
+		st.Volumes = append(st.Volumes, v)
+	case !st.Volumes[i].on(node):
+		st.Volumes[i].Nodes = append(slices.Clone(st.Volumes[i].Nodes), node)
+	}
 }
 
 // getNetworks answers GET /nodes/{node}/network: one bridge, and the card behind

@@ -31,7 +31,11 @@ type Volume struct {
 	Created time.Time
 	VMID    int
 	Notes   string
+	Nodes   []string // that have it, where its storage is not shared; empty: all
 }
+
+// on tells whether a node has the volume.
+func (v Volume) on(node string) bool { return len(v.Nodes) == 0 || slices.Contains(v.Nodes, node) }
 
 func (st *Storage) on(node string) bool {
 	return !st.Disabled && (len(st.Nodes) == 0 || slices.Contains(st.Nodes, node))
@@ -130,7 +134,7 @@ func (s *Server) getContent(r *request) (any, error) {
 	rows := []any{}
 	slices.SortFunc(volumes, func(a, b Volume) int { return cmp.Compare(strings.ToLower(a.ID), strings.ToLower(b.ID)) })
 	for _, v := range volumes {
-		if !st.holds(v.Content) || r.has("content") && r.text("content") != v.Content || r.has("vmid") && r.vmid() != v.VMID {
+		if !v.on(r.node) || !st.holds(v.Content) || r.has("content") && r.text("content") != v.Content || r.has("vmid") && r.vmid() != v.VMID {
 			continue
 		}
 		if !s.seesVolume(r.who, st, v) {
@@ -149,6 +153,54 @@ func (s *Server) getContent(r *request) (any, error) {
 		rows = append(rows, row)
 	}
 	return rows, nil
+}
+
+// deleteContent answers DELETE /nodes/{node}/storage/{storage}/content/{volume} (pve-storage, PVE/API2/Storage/Content.pm).
+func (s *Server) deleteContent(r *request) (any, error) {
+	id := r.text("volume")
+	if storage, _, named := strings.Cut(id, ":"); named && r.has("storage") && storage != r.text("storage") {
+		return nil, &apiError{status: 400, message: "Parameter verification failed.\n", errors: map[string]string{
+			"storage": fmt.Sprintf("storage ID '%s' does not match volume ID '%s'", r.text("storage"), id),
+		}}
+	}
+	name, _, _ := strings.Cut(id, ":")
+	st := s.storage(name)
+	if st == nil {
+		return nil, die("storage '%s' does not exist", name)
+	}
+	if err := s.check(r.who, "/storage/"+name, false, "Datastore.Allocate"); err != nil {
+		return nil, err
+	}
+	if !st.on(r.node) {
+		return nil, die("storage '%s' is not available on node '%s'", name, r.node)
+	}
+	return s.forkOther(r.node, "imgdel", name, r.who.user, r.form(), func(w *worker) error {
+		return w.change(func() error { return w.removeVolume(st, id) })
+	}), nil
+}
+
+// removeVolume takes a volume away from the task's node, or from all where the storage is shared. The lock is held.
+func (w *worker) removeVolume(st *Storage, id string) error {
+	i := slices.IndexFunc(st.Volumes, func(v Volume) bool { return v.ID == id && v.on(w.t.Node) })
+	switch {
+	case st.Inactive:
+		return fmt.Errorf("storage '%s' is not online", st.Name)
+	case i < 0:
+		w.t.Log = append(w.t.Log, "disk image '"+id+"' does not exist")
+		return nil
+	}
+	v := &st.Volumes[i]
+	if v.Nodes = slices.Clone(v.Nodes); len(v.Nodes) == 0 {
+		for _, n := range w.s.nodes {
+			v.Nodes = append(v.Nodes, n.Name)
+		}
+	}
+	v.Nodes = slices.DeleteFunc(v.Nodes, func(node string) bool { return st.Shared || node == w.t.Node })
+	if len(v.Nodes) == 0 {
+		st.Volumes = slices.Delete(st.Volumes, i, i+1)
+	}
+	w.t.Log = append(w.t.Log, "Removed volume '"+id+"'")
+	return nil
 }
 
 // seesVolume is PVE::Storage::check_volume_access.
