@@ -438,22 +438,30 @@ func words(s string) []string {
 // takeServices takes what is done inside, and in which order.
 func (h *Handlers) takeServices(s create.Spec, values, wrong map[string]string) create.Spec {
 	t, ok := h.library().Find(s.Template)
-	install, chosen := values[view.InputInstall]
 	order, ordered := values[view.InputOrder]
-	if !ok || !chosen && !ordered {
+	if !ok {
 		return s
 	}
 	on := slices.Clone(s.Scripts)
-	if chosen {
-		picked := strings.Fields(install)
-		s.Packages = slices.Contains(picked, view.InstallPackages)
-		on = nil
-		for i := range t.Scripts {
-			if i >= view.MostScripts || slices.Contains(picked, strconv.Itoa(i+1)) {
-				on = append(on, i)
+	for input, things := range view.Install(t) {
+		value, chosen := values[input]
+		if !chosen {
+			continue
+		}
+		picked := strings.Fields(value)
+		for _, thing := range things {
+			n, err := strconv.Atoi(thing)
+			switch is := slices.Contains(picked, thing); {
+			case err != nil:
+				s.Packages = is
+			case !is:
+				on = slices.DeleteFunc(on, func(i int) bool { return i == n-1 })
+			case !slices.Contains(on, n-1):
+				on = append(on, n-1)
 			}
 		}
 	}
+	slices.Sort(on)
 	want := s.Scripts
 	if ordered {
 		want = nil

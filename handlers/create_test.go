@@ -324,6 +324,48 @@ func TestEachBadFieldIsNamedAtItsInput(t *testing.T) {
 	}
 }
 
+// However many scripts a template has, each can be switched off, and all put in
+// another order.
+func TestEveryScriptCanBeSwitchedOffAndReordered(t *testing.T) {
+	const n = 27
+	text := "name: Many\nos: debian-13-standard\npackages: {apt: [git]}\nscripts:\n"
+	for i := range n {
+		text += fmt.Sprintf("  - {name: Script %d, run: \"true\"}\n", i+1)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "many.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	lib, err := templates.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws := newWorkshop(t, func(d *handlers.Deps) { d.Templates = func() *templates.Library { return lib } })
+	f := form(t, ws.modal("ana", form(t, ws.press("ana", "create:use:many")), nil))
+	none, asked := map[string]string{}, 0
+	for _, in := range f.Inputs {
+		if len(in.Options) > 10 {
+			t.Errorf("%s has %d boxes, Slack takes ten", in.ID, len(in.Options))
+		}
+		if in.Many {
+			none[in.ID] = ""
+			asked += len(in.Options)
+		}
+	}
+	if asked != n+1 {
+		t.Fatalf("%d of %d are asked about", asked, n+1)
+	}
+	review := form(t, ws.modal("ana", f, none))
+	says(t, review, "Services none")
+	f = form(t, ws.in("ana", control(t, review, "Back"), "", nil))
+	// One at a time, as on Discord; what is not touched stays.
+	f = form(t, ws.in("ana", f.ID+":set:install3", "26 21", nil))
+	f = form(t, ws.in("ana", f.ID+":set:install", "3", nil))
+	says(t, f, "order = 21 26 3") // what is switched on comes last
+	review = form(t, ws.modal("ana", f, map[string]string{"order": "26 3 21"}))
+	says(t, review, "Script 26, Script 3, Script 21")
+}
+
 func TestDeployTwiceMakesOne(t *testing.T) {
 	ws := newWorkshop(t)
 	f := ws.review("ana", "nginx", "shop")

@@ -53,9 +53,37 @@ const (
 	InstallPackages = "packages" // besides the scripts, which are "1", "2", …
 )
 
-// MostScripts is how many scripts of a template can be chosen from; those
-// beyond it always run.
-const MostScripts = 9
+// boxes is how many things can be ticked in one input everywhere.
+const boxes = 10
+
+// Install are the things that a template does, by the input that asks about
+// them: the packages first, then the scripts by their numbers.
+func Install(t templates.Template) map[string][]string {
+	inputs := map[string][]string{}
+	for n, things := range installs(t) {
+		inputs[installInput(n)] = things
+	}
+	return inputs
+}
+
+func installs(t templates.Template) [][]string {
+	var all []string
+	if !t.Packages.Empty() {
+		all = append(all, InstallPackages)
+	}
+	for i := range t.Scripts {
+		all = append(all, strconv.Itoa(i+1))
+	}
+	return slices.Collect(slices.Chunk(all, boxes))
+}
+
+// installInput is the n-th of these inputs.
+func installInput(n int) string {
+	if n == 0 {
+		return InputInstall
+	}
+	return InputInstall + strconv.Itoa(n+1)
+}
 
 // Place is a node on which a container can be made.
 type Place struct {
@@ -240,26 +268,32 @@ func HasServices(t templates.Template) bool { return !t.Packages.Empty() || len(
 
 func (w Wizard) services() []chat.Input {
 	t, s := w.At.Template, w.Spec
-	install := chat.Input{ID: InputInstall, Label: "Do in it", Placeholder: "Nothing", Many: true, Optional: true}
-	var on []string
-	if !t.Packages.Empty() {
-		install.Options = append(install.Options, chat.Choosable{Mark: "📦", Label: "Install packages", Note: packages(t.Packages), Value: InstallPackages})
-		if s.Packages {
-			on = append(on, InstallPackages)
+	var inputs []chat.Input
+	all := installs(t)
+	for n, things := range all {
+		in := chat.Input{ID: installInput(n), Label: "Do in it", Placeholder: "Nothing", Many: true, Optional: true}
+		if len(all) > 1 {
+			in.Label = fmt.Sprintf("Do in it, %d of %d", n+1, len(all))
 		}
-	}
-	for i, sc := range t.Scripts[:min(len(t.Scripts), MostScripts)] {
-		n := strconv.Itoa(i + 1)
-		install.Options = append(install.Options, chat.Choosable{Label: n + " · " + sc.Name, Note: "at most " + Duration(sc.Within()), Value: n})
-		if slices.Contains(s.Scripts, i) {
-			on = append(on, n)
+		var on []string
+		for _, thing := range things {
+			c := chat.Choosable{Mark: "📦", Label: "Install packages", Note: packages(t.Packages), Value: thing}
+			done := s.Packages
+			if i, err := strconv.Atoi(thing); err == nil {
+				sc := t.Scripts[i-1]
+				c = chat.Choosable{Label: thing + " · " + sc.Name, Note: "at most " + Duration(sc.Within()), Value: thing}
+				done = slices.Contains(s.Scripts, i-1)
+			}
+			if in.Options = append(in.Options, c); done {
+				on = append(on, thing)
+			}
 		}
+		in.Value = strings.Join(on, " ")
+		inputs = append(inputs, in)
 	}
-	install.Value = strings.Join(on, " ")
-	inputs := []chat.Input{install}
 	if len(t.Scripts) > 1 {
 		inputs = append(inputs, chat.Input{
-			ID: InputOrder, Group: "Order…", Label: "Scripts run in this order", Value: Order(s.Scripts), MaxLength: 200, Optional: true,
+			ID: InputOrder, Group: "Order…", Label: "Scripts run in this order", Value: Order(s.Scripts), MaxLength: 400, Optional: true,
 			Hint: "Their numbers, such as 2 1 3",
 		})
 	}
@@ -318,7 +352,7 @@ func (w Wizard) review() []chat.Block {
 			{Label: "Disk", Value: chat.Texts(Bytes(s.Disk<<30) + " on " + s.Storage)},
 			{Label: "Network", Value: chat.Texts(netOf(s))},
 			{Label: "Access", Value: chat.Texts(w.access())},
-			{Label: "Services", Value: chat.Texts(cut(installs(s, t), 200))},
+			{Label: "Services", Value: chat.Texts(cut(doneInside(s, t), 200))},
 			{Label: "Options", Value: chat.Texts(options(s))},
 			{Label: "Tags", Value: chat.Texts(cut(cmp.Or(strings.Join(s.Tags, ", "), "none"), 200))},
 		})
@@ -374,8 +408,8 @@ func (w Wizard) access() string {
 	return names(list) + "; no password"
 }
 
-// installs names what is done inside.
-func installs(s create.Spec, t templates.Template) string {
+// doneInside names what is done inside.
+func doneInside(s create.Spec, t templates.Template) string {
 	var list []string
 	if s.Packages && !t.Packages.Empty() {
 		list = append(list, packages(t.Packages))

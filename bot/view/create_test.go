@@ -158,7 +158,7 @@ func TestEveryStepOfEveryTemplateIsWithinTheLimits(t *testing.T) {
 	for round := range 120 {
 		w := wizard(t, snap)
 		tpl := templates.Template{ID: "t1", Name: text(), Description: text(), OS: text(), Tags: []string{text()}}
-		for i := range dice.IntN(30) {
+		for i := range dice.IntN(60) {
 			tpl.Scripts = append(tpl.Scripts, templates.Script{Name: text(), Run: "true"})
 			tpl.Packages.APT = append(tpl.Packages.APT, text())
 			tpl.Files = append(tpl.Files, templates.File{Target: text()})
@@ -179,7 +179,7 @@ func TestEveryStepOfEveryTemplateIsWithinTheLimits(t *testing.T) {
 		w.Spec = create.Spec{
 			Template: text(), Cluster: text(), Node: node, VMID: dice.Int(), Fixed: dice.IntN(2) == 0, Hostname: text(), Cores: dice.Int(), Memory: dice.Int64(), Disk: dice.Int64(),
 			Storage: text(), Bridge: text(), IP: text(), Gateway: text(), Nameserver: text(), Tags: []string{text(), text()}, SSHKeys: []string{text(), strings.Repeat("k", 5000)},
-			Packages: true, Scripts: []int{dice.IntN(40), 0, -1},
+			Packages: true, Scripts: []int{dice.IntN(70), 0, -1},
 		}
 		w.Wrong = map[create.Field]string{create.FieldTags: view.OutOfScope([]access.Selector{{Kind: "tag", Value: text()}}), create.FieldIP: text(), create.FieldHostname: text()}
 		c := creating(w, "id000101")
