@@ -95,7 +95,7 @@ func (db *DB) Containers(ctx context.Context, cluster string) ([]inventory.Recor
 }
 
 // Save writes new and changed records, each ID once. A record that differs
-// from its row in SeenAt alone is not written; FirstSeen is written once. It
+// from its row in SeenAt alone is not written; FirstSeen only rises. It
 // returns [inventory.ErrTaken] where another container has the VMID of one.
 func (db *DB) Save(ctx context.Context, records []inventory.Record) error {
 	rows := make([]containerRow, len(records))
@@ -144,9 +144,10 @@ func (db *DB) save(ctx context.Context, rows []containerRow) error {
 			Set("fingerprint = EXCLUDED.fingerprint").
 			Set("made_from = EXCLUDED.made_from").
 			Set("os_template = EXCLUDED.os_template").
+			Set("first_seen = CASE WHEN EXCLUDED.first_seen > c.first_seen THEN EXCLUDED.first_seen ELSE c.first_seen END").
 			Set("seen_at = EXCLUDED.seen_at").
 			Set("gone_at = EXCLUDED.gone_at").
-			Where(`(c.cluster, c.vmid, c.hostname, c.node, c.state, c.trouble, c.trouble_at,
+			Where(`EXCLUDED.first_seen > c.first_seen OR (c.cluster, c.vmid, c.hostname, c.node, c.state, c.trouble, c.trouble_at,
 				c.tags, c.pool, c.fingerprint, c.made_from, c.os_template, c.gone_at) IS DISTINCT FROM
 				(EXCLUDED.cluster, EXCLUDED.vmid, EXCLUDED.hostname, EXCLUDED.node, EXCLUDED.state,
 				EXCLUDED.trouble, EXCLUDED.trouble_at, EXCLUDED.tags, EXCLUDED.pool,

@@ -280,3 +280,22 @@ func TestErrorsKeepTheirCause(t *testing.T) {
 		}
 	})
 }
+
+// A container that is made long after its number was reserved was first seen
+// then; who has only read the reservation does not undo that.
+func TestWhenAContainerWasFirstSeenOnlyRises(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		reserved := inventory.Record{ID: "a", Cluster: "home", VMID: 101, State: inventory.Creating, FirstSeen: noon, SeenAt: noon}
+		made, read := reserved, reserved
+		made.FirstSeen = noon.Add(time.Minute)
+		read.State = inventory.Running
+		for _, r := range []inventory.Record{reserved, made, read} {
+			must(t, db.Save(t.Context(), []inventory.Record{r}))
+		}
+		got, err := db.Containers(t.Context(), "home")
+		must(t, err)
+		if len(got) != 1 || !got[0].FirstSeen.Equal(made.FirstSeen) || got[0].State != inventory.Running {
+			t.Errorf("%+v", got)
+		}
+	})
+}

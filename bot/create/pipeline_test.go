@@ -227,6 +227,20 @@ func (h hands) Power(ctx context.Context, ref proxmox.Ref, a proxmox.PowerAction
 	return u, died
 }
 
+// inside is what a process does in containers.
+type inside struct {
+	*guest.Client
+	p *process
+}
+
+func (i inside) Run(ctx context.Context, t guest.Target, s guest.Script) error {
+	return i.p.act("a script", func() error { return i.Client.Run(ctx, t, s) })
+}
+
+func (i inside) Put(ctx context.Context, t guest.Target, f guest.File) error {
+	return i.p.act("a file", func() error { return i.Client.Put(ctx, t, f) })
+}
+
 func (h hands) TaskStatus(ctx context.Context, u proxmox.UPID) (proxmox.TaskStatus, error) {
 	st, err := h.Client.TaskStatus(ctx, u)
 	h.p.l.mu.Lock()
@@ -245,7 +259,7 @@ func (l *lab) process() *process {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.end = cancel
 	p.stop = func() { cancel(); <-p.done }
-	p.inv = inventory.New(inventory.Config{Sources: []inventory.Source{l.client}, Store: db, Every: 30 * time.Second, Log: log})
+	p.inv = inventory.New(inventory.Config{Sources: []inventory.Source{l.client}, Witnesses: map[string]inventory.Witness{"home": l.client}, Store: db, Every: 30 * time.Second, Log: log})
 	if err := p.inv.Load(l.t.Context()); err != nil {
 		l.t.Fatal(err)
 	}
@@ -264,7 +278,7 @@ func (l *lab) process() *process {
 	}
 	creator := create.New(create.Config{
 		Clusters: map[string]create.Proxmox{"home": pve}, TokenUser: map[string]string{"home": token},
-		Guests:    map[string]create.Guest{"home": guest.New(guest.Config{Signer: key, HostKeys: l.db, Dial: l.guests.Dial, Log: log})},
+		Guests:    map[string]create.Guest{"home": inside{guest.New(guest.Config{Signer: key, HostKeys: l.db, Dial: l.guests.Dial, Log: log}), p}},
 		Templates: func() *templates.Library { return l.lib }, Catalog: offers, Inventory: p.inv, Events: l.db, HostKeys: l.db, Now: time.Now, Log: log,
 		Show: func(_ context.Context, _ jobs.Job, pr create.Progress) (create.Message, error) {
 			l.mu.Lock()
@@ -522,6 +536,38 @@ func TestAMissingOSTemplateIsDownloaded(t *testing.T) {
 	})
 }
 
+// It was made long after its number was reserved, which the task list shows: it
+// is the one that was reserved all the same, to every process.
+func TestWhatWasMadeStaysTheContainerThatWasReserved(t *testing.T) {
+	bubble(t, func(t *testing.T, l *lab) {
+		first := l.process()
+		spec := wanted()
+		spec.Template, spec.Scripts, spec.Packages = "arch", nil, false
+		j := l.order(first, spec)
+		other := l.process() // has read the number as it was reserved
+		if j = l.outcome(j.ID); j.State != jobs.Succeeded {
+			t.Fatalf("%s: %s", j.State, j.Error)
+		}
+		cfg, err := l.client.ContainerConfig(t.Context(), proxmox.Ref{Node: "pve1", VMID: 150})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := func(is string, p *process) {
+			t.Helper()
+			if _, err := p.inv.Refresh(t.Context(), "home"); err != nil {
+				t.Fatal(err)
+			}
+			if replaced, err := p.inv.Verify(t.Context(), j.Container, cfg, "pve1"); replaced || err != nil {
+				t.Errorf("%s takes it for another one, %v", is, err)
+			}
+		}
+		same("who made it", first)
+		same("another process", other)
+		first.stop()
+		same("the next process", l.process())
+	})
+}
+
 func TestALostAnswerIsFoundInTheTaskList(t *testing.T) {
 	bubble(t, func(t *testing.T, l *lab) {
 		p := l.process()
@@ -533,12 +579,12 @@ func TestALostAnswerIsFoundInTheTaskList(t *testing.T) {
 	})
 }
 
-// A process dies before and after everything that it writes, and everything
-// that it asks of Proxmox. The next one ends what was begun: it is made once, or
+// A process dies before and after everything that it writes, asks of Proxmox, and
+// does in the container. The next one ends what was begun: it is made once, or
 // it is not and that is said, and then it can be gone on with.
 func TestKilledAtEveryWrite(t *testing.T) {
 	if testing.Short() {
-		t.Skip("some fifty creations")
+		t.Skip("some seventy creations")
 	}
 	at := 0
 	for last := false; !last; {

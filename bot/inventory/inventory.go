@@ -327,6 +327,9 @@ func build(cluster string, before *Container, row *proxmox.Container, nodeOnline
 		c.Record = before.Record
 		c.Shown = before.Shown
 		c.BootedAt = before.BootedAt
+		if before.reserved() {
+			c.FirstSeen = now // the task that made it is no other one's
+		}
 	} else {
 		c.Record = Record{ID: NewID(), Cluster: cluster, VMID: row.VMID, FirstSeen: now, SeenAt: now}
 		c.Shown = Percentages{None, None, None}

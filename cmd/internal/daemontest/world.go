@@ -14,6 +14,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -39,6 +40,10 @@ const Token = "pvechat@pve!bot"
 // Ops is the channel that is told of trouble. Everybody is in it, and acts
 // there unless [Person.In] says otherwise.
 const Ops = "ops"
+
+// patient is how long the platforms wait for the bot. It is more than the three
+// seconds of the real ones: the machine may be slow.
+const patient = 20 * time.Second
 
 // Platform is where a person is.
 type Platform string
@@ -90,6 +95,7 @@ type World struct {
 	client   *http.Client                 // of who looks at the bot from outside
 	balancer *balancer                    // of HTTP mode
 	health   string                       // address of the last bot
+	port     uint16                       // of the guests
 	ago      *atomic.Int64
 	people   []*Person
 	channels map[string]*channel
@@ -110,8 +116,8 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 	if cluster.Scale == 0 {
 		cluster.Scale = 0.01
 	}
-	w := &World{Refresh: time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, Limit: 3 * time.Minute}
-	return w.start(cluster, slacktest.Options{}, discordtest.Options{})
+	w := &World{Refresh: time.Second, port: 22, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, Limit: 3 * time.Minute}
+	return w.start(cluster, slacktest.Options{Deadline: patient}, discordtest.Options{Deadline: patient})
 }
 
 // Bubble runs a test on a world whose network is in memory and whose clock moves
@@ -120,7 +126,7 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 func Bubble(t *testing.T, test func(t *testing.T, w *World)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &World{Refresh: 30 * time.Second, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, Limit: time.Hour}
+		w := &World{Refresh: 30 * time.Second, port: 22, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, Limit: time.Hour}
 		w.memory = map[string]*wiretest.Network{}
 		for _, host := range []string{"pve.test", "slack.test", "discord.test"} {
 			w.memory[host] = wiretest.New()
@@ -261,7 +267,7 @@ func (w *World) Config() string {
 		fmt.Fprintf(&b, ", ssh: %s", w.SSH)
 	} else if w.Guests != nil {
 		key, hosts := w.keys()
-		fmt.Fprintf(&b, ", ssh: {key_file: %q, known_hosts_file: %q}", key, hosts)
+		fmt.Fprintf(&b, ", ssh: {port: %d, key_file: %q, known_hosts_file: %q}", w.port, key, hosts)
 	}
 	b.WriteString("}\n")
 	if w.Keys {
@@ -302,13 +308,39 @@ func (w *World) keys() (key, knownHosts string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	key, knownHosts = filepath.Join(w.dir, "ssh-key"), filepath.Join(w.dir, "known-hosts")
-	for file, content := range map[string][]byte{key: pem.EncodeToMemory(block), knownHosts: w.Guests.KnownHosts(22)} {
+	w.serial++ // a bot that runs reads its own
+	key, knownHosts = filepath.Join(w.dir, fmt.Sprint("ssh-key-", w.serial)), filepath.Join(w.dir, fmt.Sprint("known-hosts-", w.serial))
+	for file, content := range map[string][]byte{key: pem.EncodeToMemory(block), knownHosts: w.Guests.KnownHosts(w.port)} {
 		if err := os.WriteFile(file, content, 0o600); err != nil {
 			w.t.Fatal(err)
 		}
 	}
 	return key, knownHosts
+}
+
+// Listen makes the guests listen at these addresses, all of loopback, for bots
+// in processes of their own.
+func (w *World) Listen(addrs ...netip.Addr) {
+	w.t.Helper()
+	w.port = 0
+	for _, addr := range addrs {
+		l, err := new(net.ListenConfig).Listen(w.t.Context(), "tcp", netip.AddrPortFrom(addr, w.port).String())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.port = l.Addr().(*net.TCPAddr).AddrPort().Port() // the same for all
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			if err := w.Guests.Serve(l); err != nil {
+				w.t.Error(err)
+			}
+		}()
+		w.t.Cleanup(func() {
+			_ = l.Close()
+			<-ended
+		})
+	}
 }
 
 // Get asks the last bot's HTTP server and returns the status and the body.
