@@ -72,6 +72,7 @@ type lab struct {
 	beats    []string // what was about to be written, or had been, since something was ordered
 	killAt   int      // at which of them the process dies; 0: it does not
 	killThen int      // killAt from the next order on
+	victim   *process // who got the order
 }
 
 func newTemplates(tb testing.TB) *templates.Library {
@@ -162,9 +163,12 @@ func (p *process) act(what string, do func() error) error {
 	beat := func(when string) error {
 		p.l.mu.Lock()
 		defer p.l.mu.Unlock()
-		if p.l.beats = append(p.l.beats, when+" "+what); len(p.l.beats) == p.l.killAt {
-			p.dead.Store(true)
-			p.end()
+		if p == p.l.victim {
+			p.l.beats = append(p.l.beats, when+" "+what)
+			if len(p.l.beats) == p.l.killAt {
+				p.dead.Store(true)
+				p.end()
+			}
 		}
 		if p.dead.Load() {
 			return errDead
@@ -319,7 +323,7 @@ func (l *lab) order(p *process, spec create.Spec) jobs.Job {
 		l.t.Fatal(err)
 	}
 	l.mu.Lock()
-	l.beats, l.killAt = nil, l.killThen
+	l.beats, l.killAt, l.victim = nil, l.killThen, p
 	l.mu.Unlock()
 	j, err := p.Submit(l.t.Context(), jobs.Ask{
 		Container: c, Action: jobs.Create, Spec: spec.String(), Person: chat.Person{Platform: chat.Slack, ID: "U1", Name: "Ana"}, Channel: "C1", Request: "r1",
