@@ -368,7 +368,9 @@ func starts(b *testing.B, n int) chat.Handler {
 	if err != nil {
 		b.Fatal(err)
 	}
-	runner := jobs.New(jobs.Config{Store: db, Events: db, Inventory: inv, Holder: "bench", Now: time.Now, Log: log}) // its jobs end at once: it has no cluster
+	runner := jobs.New(jobs.Config{
+		Clusters: map[string]jobs.Proxmox{"home": slow{}}, Store: db, Events: db, Inventory: inv, Holder: "bench", Now: time.Now, Log: log,
+	})
 	h := handlers.New(handlers.Deps{
 		Log: log, Policy: rules, Inventory: inv, Jobs: runner, Live: live.New(live.Config{}), Events: db, Confirmations: db,
 		Every: 30 * time.Second, Now: time.Now,
@@ -389,6 +391,14 @@ func starts(b *testing.B, n int) chat.Handler {
 		b.Fatal("nothing to start")
 	}
 	return &eachOther{Handler: router, containers: stopped}
+}
+
+// slow is a cluster that takes longer to answer than a chat platform.
+type slow struct{ jobs.Proxmox }
+
+func (slow) ContainerStatus(ctx context.Context, _ proxmox.Ref) (proxmox.ContainerStatus, error) {
+	<-ctx.Done()
+	return proxmox.ContainerStatus{}, ctx.Err()
 }
 
 // eachOther makes of every command a new one, for another container.
