@@ -332,6 +332,9 @@ func (s *scanReply) scan() Scan {
 	listening := map[uint16]bool{}
 	for _, sock := range s.sockets {
 		v := s.serviceOf(sock, found, boxByID, published, add)
+		if v.Kind == OpenRC && v.State == ServiceStopped {
+			v.State = ServiceRunning // somebody started it by hand
+		}
 		listening[sock.at.Port()] = true
 		if len(v.Ports) < maxPorts {
 			v.Ports = append(v.Ports, s.port(sock.at.Addr(), sock.at.Port()))

@@ -252,6 +252,7 @@ Runlevel: default
  nginx                                                             [  started 00:10:00 (0) ]
  jellyfin                                                          [  started  ]
  smbd                                                              [  stopped  ]
+ byhand                                                            [  stopped  ]
  gitea                                                             [  crashed  ]
 Runlevel: boot
  hostname                                                          [  started  ]
@@ -267,14 +268,16 @@ END`)
 		sshdtest.Put(t, m.Root+"/run/jellyfin.pid", "70\n")
 		m.Folder("/run/openrc/daemons/redis")
 		sshdtest.Put(t, m.Root+"/run/supervise-redis.pid", "80\n")
-		m.Listening("tcp", "00000000:0050 11", "00000000:1FA0 12", "0100007F:18EB 13", "00000000:0016 14")
+		m.Listening("tcp", "00000000:0050 11", "00000000:1FA0 12", "0100007F:18EB 13", "00000000:0016 14", "00000000:1F90 15")
 		m.Process(60, 1, "nginx", "/", 11)
 		m.Process(70, 1, "dotnet", "/", 12)
 		m.Process(81, 80, "redis-server", "/", 13)
 		m.Process(90, 1, "sshd", "/", 14)
+		m.Process(91, 1, "byhand", "/", 15)
 		got := m.scan(shell, path)
 		got.Missing = nil // what speaks HTTP is another test's
 		want := `openrc [] 0
+openrc/byhand byhand running 0.0.0.0:8080
 openrc/gitea gitea failed
 openrc/jellyfin jellyfin running 0.0.0.0:8096
 openrc/nginx nginx running 0.0.0.0:80
