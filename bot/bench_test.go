@@ -171,7 +171,7 @@ func BenchmarkTick(b *testing.B) {
 			}
 			// The panel is edited last at every tick, and tells its end.
 			panel := chat.Ref{Platform: chat.Slack, Kind: chat.PanelRef, ID: "panel"}
-			keep.Open(panel, func(context.Context, time.Time) chat.Surface {
+			keep.Opening().Show(panel, func(context.Context, time.Time) chat.Surface {
 				return view.Board{Fleet: inv.Snapshot(), Space: screen.Space(), Every: 30 * time.Second, Now: time.Now()}.Panel()
 			})
 			tick()

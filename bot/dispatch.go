@@ -3,6 +3,7 @@ package bot
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
@@ -125,26 +126,41 @@ func (d *Dispatcher) first(inv chat.Invocation) bool {
 }
 
 // inTurn keeps a late answer from replacing what the person has opened on the
-// same surface since.
+// same surface since: on the one that was acted on, or on a new one, whose id is
+// known when it is shown.
 func (d *Dispatcher) inTurn(inv chat.Invocation, a chat.Answer) chat.Answer {
-	id := inv.Source.ID
-	if id == "" || !a.InPlace || a.Then == nil {
-		if id != "" && a.InPlace {
-			d.turn(id)
-		}
+	var at atomic.Pointer[surfaceTurn]
+	if a.InPlace && inv.Source.ID != "" {
+		at.Store(&surfaceTurn{inv.Source.ID, d.turn(inv.Source.ID)})
+	}
+	if a.Then == nil {
 		return a
 	}
-	mine, then := d.turn(id), a.Then
+	shown, then := a.Shown, a.Then
+	if at.Load() == nil {
+		a.Shown = func(ref chat.Ref) {
+			at.Store(&surfaceTurn{id: ref.ID}) // nobody has acted on it
+			if shown != nil {
+				shown(ref)
+			}
+		}
+	}
 	a.Then = func(ctx context.Context) (chat.Surface, error) {
 		s, err := then(ctx)
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.turns[id] != mine {
+		if mine := at.Load(); mine != nil && d.turns[mine.id] != mine.turn {
 			return nil, err
 		}
 		return s, err
 	}
 	return a
+}
+
+// surfaceTurn is an act on a surface.
+type surfaceTurn struct {
+	id   string
+	turn uint64
 }
 
 func (d *Dispatcher) turn(id string) uint64 {

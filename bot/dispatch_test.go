@@ -160,4 +160,18 @@ func TestALateAnswerDoesNotReplaceWhatWasOpenedSince(t *testing.T) {
 			t.Error("an answer in its turn is lost")
 		}
 	}
+
+	// The id of what a command opens is known when it is shown.
+	h.answer.InPlace = false
+	opened, untouched := dispatcher.Handle(t.Context(), press("4")), dispatcher.Handle(t.Context(), press("5"))
+	opened.Shown(chat.Ref{Platform: chat.Slack, Kind: chat.PanelRef, ID: "v4"})
+	untouched.Shown(chat.Ref{Platform: chat.Slack, Kind: chat.PanelRef, ID: "v5"})
+	h.answer.InPlace = true
+	dispatcher.Handle(t.Context(), tab("6", "v4"))
+	if s, _ := opened.Then(t.Context()); s != nil {
+		t.Error("what a command shows late replaces the tab that was opened since")
+	}
+	if s, _ := untouched.Then(t.Context()); s == nil {
+		t.Error("what a command finds out is lost")
+	}
 }

@@ -53,9 +53,9 @@ func (h *Handlers) showCreation(ctx context.Context, r *Request) chat.Answer {
 	case !ok:
 		return chat.Answer{Now: view.Refused(r.Container.DisplayName()+" was not made by pvechat.", "Or that was too long ago.", chat.Button{ID: view.ID(id, "show"), Label: "Manage"})}
 	}
-	last := j
+	last, opening := j, h.Live.Opening()
 	return chat.Answer{Now: h.creation(j).Panel(), InPlace: r.InPanel && r.State == "", Shown: func(ref chat.Ref) {
-		h.Live.Open(ref, func(ctx context.Context, _ time.Time) chat.Surface {
+		opening.Show(ref, func(ctx context.Context, _ time.Time) chat.Surface {
 			if j, ok, err := h.lastCreation(ctx, id); err == nil && ok {
 				last = j
 			}

@@ -161,12 +161,12 @@ func (h *Handlers) search(_ context.Context, r *Request) chat.Answer {
 
 // showOwn shows a person's own view and keeps it fresh.
 func (h *Handlers) showOwn(r *Request, q view.Query, inPlace bool) chat.Answer {
-	render := h.own(r, q)
+	render, opening := h.own(r, q), h.Live.Opening()
 	return chat.Answer{Now: render(nil, h.Now()), InPlace: inPlace, Shown: func(ref chat.Ref) {
 		if ref.Kind == chat.HomeRef {
 			ref.Until = h.Now().Add(homeFor)
 		}
-		h.Live.Open(ref, render)
+		opening.Show(ref, render)
 	}}
 }
 

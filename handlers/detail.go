@@ -113,13 +113,14 @@ func (h *Handlers) openDetail(ctx context.Context, r *Request, t tab) chat.Answe
 		s, _ := h.detail(ctx, id, who, space, t)
 		return s
 	}
+	opening := h.Live.Opening()
 	look := h.looks(r.Container, t)
 	t.scan = look
 	now, complete := h.detail(ctx, id, who, space, t)
 	t.scan = false
 	a := chat.Answer{
 		Now: now, InPlace: inPlace,
-		Shown: func(ref chat.Ref) { h.Live.Open(ref, render) },
+		Shown: func(ref chat.Ref) { opening.Show(ref, render) },
 	}
 	past := t.name == view.TabEvents && h.History.Due(id)
 	if !complete || past || look {

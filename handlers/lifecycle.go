@@ -212,12 +212,12 @@ func (h *Handlers) underWay(ctx context.Context, r *Request, j jobs.Job, token s
 	switch {
 	case isDetail && id == r.Container.ID && r.InPanel && j.Action != jobs.Delete && token == "":
 		t := tab{name: name, filter: filter, before: before}
-		who, space := r.Person, r.Space
+		who, space, opening := r.Person, r.Space, h.Live.Opening()
 		now, _ := h.detail(ctx, id, who, space, t)
 		a.Now, a.InPlace = now, true
 		a.Shown = func(ref chat.Ref) {
 			h.pending.shown(j.ID, place{ref: ref, panel: true})
-			h.Live.Open(ref, func(ctx context.Context, _ time.Time) chat.Surface {
+			opening.Show(ref, func(ctx context.Context, _ time.Time) chat.Surface {
 				s, _ := h.detail(ctx, id, who, space, t)
 				return s
 			})

@@ -17,3 +17,18 @@ func Background(ctx context.Context) bool {
 	is, _ := ctx.Value(backgroundKey{}).(bool)
 	return is
 }
+
+type untouchedKey struct{}
+
+// IfUntouched marks an [Platform].Update that comes late, or that nobody asked
+// for: what was shown by another since must not be replaced by it. Platforms that
+// can tell return [ErrGone] then: what the update was for is shown no more.
+func IfUntouched(ctx context.Context) context.Context {
+	return context.WithValue(ctx, untouchedKey{}, true)
+}
+
+// OnlyUntouched reports whether ctx is marked by [IfUntouched].
+func OnlyUntouched(ctx context.Context) bool {
+	is, _ := ctx.Value(untouchedKey{}).(bool)
+	return is
+}

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -22,7 +23,9 @@ func Follow(ctx context.Context, p Platform, at Ref, a Answer) error {
 	if a.Then != nil {
 		s, err := a.Then(ctx)
 		if err == nil && s != nil {
-			first = p.Update(ctx, at, s)
+			if first = p.Update(IfUntouched(ctx), at, s); errors.Is(first, ErrGone) {
+				first = nil // the person has gone on
+			}
 		}
 	}
 	if a.Expire <= 0 || at.Zero() {

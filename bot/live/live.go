@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
@@ -65,6 +66,7 @@ type Replicas interface {
 type Live struct {
 	cfg       Config
 	platforms map[chat.PlatformName]*platform
+	serial    atomic.Uint64 // of acts and edits
 }
 
 // platform is the edit queue of one platform account.
@@ -72,10 +74,9 @@ type platform struct {
 	chat.Platform
 	wake chan struct{}
 
-	mu      sync.Mutex
-	due     due
-	panels  map[string]*panel
-	serials uint64
+	mu     sync.Mutex
+	due    due
+	panels map[string]*panel
 
 	discards []chat.Ref // boards that should be gone
 	claims   []string   // surfaces that others are to leave alone
@@ -86,7 +87,7 @@ type due struct{ boards, panels bool }
 
 type panel struct {
 	ref    chat.Ref
-	render Panel
+	render Panel  // nil: it was closed, and what was opened before that comes too late
 	serial uint64 // order of opening
 	turn   uint64 // order of the last edits: that of opening, until there was one
 }
@@ -146,37 +147,44 @@ func (p *platform) poke() {
 	}
 }
 
-// Open keeps what is shown at a Ref fresh until it is closed, ends, or shows
-// something else.
-func (l *Live) Open(ref chat.Ref, render Panel) {
-	p, ok := l.platforms[ref.Platform]
-	if !ok || ref.Zero() {
+// Opening is the turn of an act in which something is opened. Take it when the act
+// is handled: what is shown tells its Ref later, and the person may have gone on
+// by then.
+type Opening struct {
+	live *Live
+	turn uint64
+}
+
+// Opening takes the next turn.
+func (l *Live) Opening() Opening { return Opening{l, l.serial.Add(1)} }
+
+// Show keeps what is shown at a Ref fresh until it is closed, ends, or shows
+// something else. It does nothing where a later turn has changed that already.
+func (o Opening) Show(ref chat.Ref, render Panel) { o.live.put(&panel{ref, render, o.turn, o.turn}) }
+
+// Close stops keeping a surface fresh.
+func (l *Live) Close(ref chat.Ref) { l.put(&panel{ref: ref, serial: l.serial.Add(1)}) }
+
+func (l *Live) put(q *panel) {
+	p, ok := l.platforms[q.ref.Platform]
+	if !ok || q.ref.Zero() {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.serials++
-	p.panels[ref.ID] = &panel{ref: ref, render: render, serial: p.serials, turn: p.serials}
+	if before := p.panels[q.ref.ID]; before != nil && before.serial > q.serial {
+		return
+	}
+	p.panels[q.ref.ID] = q
 	if len(p.panels) > mostPanels {
-		oldest := ref.ID
-		for id, q := range p.panels {
-			if q.serial < p.panels[oldest].serial {
-				oldest = id
+		delete(p.panels, slices.MinFunc(slices.Collect(maps.Values(p.panels)), func(a, b *panel) int {
+			if closed := a.render == nil; closed != (b.render == nil) {
+				return map[bool]int{true: -1, false: 1}[closed]
 			}
-		}
-		delete(p.panels, oldest)
+			return cmp.Compare(a.serial, b.serial)
+		}).ref.ID)
 	}
-	l.claim(p, ref)
-}
-
-// Close stops keeping a surface fresh.
-func (l *Live) Close(ref chat.Ref) {
-	if p, ok := l.platforms[ref.Platform]; ok {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.panels, ref.ID)
-		l.claim(p, ref)
-	}
+	l.claim(p, q.ref)
 }
 
 // claim tells the other processes that this one shows something at ref now, or
@@ -278,6 +286,7 @@ func (l *Live) pass(ctx context.Context, p *platform) {
 	p.due = due{}
 	var open []*panel
 	if d.panels {
+		maps.DeleteFunc(p.panels, func(_ string, q *panel) bool { return q.render == nil })
 		open = slices.Collect(maps.Values(p.panels))
 		slices.SortFunc(open, func(a, b *panel) int { return cmp.Compare(a.turn, b.turn) })
 	}
@@ -461,7 +470,7 @@ func (l *Live) panel(ctx context.Context, p *platform, q *panel) {
 	if !current {
 		return // it shows something else by now
 	}
-	updating, cancel := context.WithTimeout(chat.InBackground(ctx), editWithin)
+	updating, cancel := context.WithTimeout(chat.IfUntouched(chat.InBackground(ctx)), editWithin)
 	defer cancel()
 	err := p.Update(updating, q.ref, s)
 	var limited *chat.RateLimitedError
@@ -475,8 +484,7 @@ func (l *Live) panel(ctx context.Context, p *platform, q *panel) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.serials++
-	q.turn = p.serials
+	q.turn = l.serial.Add(1)
 }
 
 func (l *Live) drop(p *platform, q *panel) {

@@ -599,7 +599,7 @@ func panel(id string) chat.Ref {
 func TestAProcessThatLeavesTheBoardsToAnotherEditsItsPanels(t *testing.T) {
 	bubble(func(_ *testing.T, h *house) {
 		h.shows(h.slack, "ops", "all")
-		h.live.Open(panel("v1"), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: "open"} })
+		h.live.Opening().Show(panel("v1"), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: "open"} })
 		h.change("all", "")
 		h.live.TickPanels()
 		synctest.Wait()
@@ -614,7 +614,7 @@ func TestWhatAPersonHasOpenIsEditedEveryTickUntilItEnds(t *testing.T) {
 	bubble(func(_ *testing.T, h *house) {
 		n := 0
 		counts := func(context.Context, time.Time) chat.Surface { n++; return chat.Panel{Title: fmt.Sprint(n)} }
-		h.live.Open(panel("v1"), counts)
+		h.live.Opening().Show(panel("v1"), counts)
 		h.live.Touch()
 		synctest.Wait()
 		h.want(h.slack)
@@ -622,7 +622,7 @@ func TestWhatAPersonHasOpenIsEditedEveryTickUntilItEnds(t *testing.T) {
 		h.tick()
 		h.want(h.slack, "update v1: 1", "update v1: 2")
 
-		h.live.Open(panel("v1"), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: "another tab"} })
+		h.live.Opening().Show(panel("v1"), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: "another tab"} })
 		h.tick()
 		h.want(h.slack, "update v1: another tab")
 
@@ -632,14 +632,14 @@ func TestWhatAPersonHasOpenIsEditedEveryTickUntilItEnds(t *testing.T) {
 
 		until := panel("v2")
 		until.Until = time.Now().Add(time.Minute)
-		h.live.Open(until, counts)
+		h.live.Opening().Show(until, counts)
 		for range 4 {
 			h.tick()
 		}
 		h.want(h.slack, "update v2: 3")
 
-		h.live.Open(panel("v3"), func(context.Context, time.Time) chat.Surface { return nil })
-		h.live.Open(panel("v4"), counts)
+		h.live.Opening().Show(panel("v3"), func(context.Context, time.Time) chat.Surface { return nil })
+		h.live.Opening().Show(panel("v4"), counts)
 		h.slack.refuses(func(_ context.Context, a act) error { return chat.ErrGone })
 		h.tick()
 		h.slack.refuses(nil)
@@ -648,10 +648,32 @@ func TestWhatAPersonHasOpenIsEditedEveryTickUntilItEnds(t *testing.T) {
 	})(t)
 }
 
+func TestWhatIsShownLateDoesNotTakeThePlaceOfWhatWasOpenedSince(t *testing.T) {
+	bubble(func(t *testing.T, h *house) {
+		at := panel("v1")
+		titled := func(title string) live.Panel {
+			return func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: title} }
+		}
+		first, second := h.live.Opening(), h.live.Opening()
+		second.Show(at, titled("events"))
+		first.Show(at, titled("overview"))
+		h.tick()
+		h.want(h.slack, "update v1: events")
+		third := h.live.Opening()
+		h.live.Close(at)
+		third.Show(at, titled("overview"))
+		h.tick()
+		h.want(h.slack)
+		h.live.Opening().Show(at, titled("services"))
+		h.tick()
+		h.want(h.slack, "update v1: services")
+	})(t)
+}
+
 func TestMorePanelsThanFitTakeTurnsAndTheOldestGiveWay(t *testing.T) {
 	bubble(func(t *testing.T, h *house) {
 		open := func(id string) {
-			h.live.Open(panel(id), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: id} })
+			h.live.Opening().Show(panel(id), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: id} })
 		}
 		for i := range 101 {
 			open(fmt.Sprintf("v%03d", i))
@@ -680,7 +702,7 @@ func TestMorePanelsThanFitTakeTurnsAndTheOldestGiveWay(t *testing.T) {
 func TestAPlatformThatIsNotConnectedIsLeftAloneUntilItIs(t *testing.T) {
 	bubble(func(_ *testing.T, h *house) {
 		h.shows(h.slack, "ops", "all")
-		h.live.Open(panel("v1"), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: "open"} })
+		h.live.Opening().Show(panel("v1"), func(context.Context, time.Time) chat.Surface { return chat.Panel{Title: "open"} })
 		connected := func(is bool) {
 			h.slack.mu.Lock()
 			defer h.slack.mu.Unlock()

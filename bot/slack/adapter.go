@@ -17,9 +17,9 @@
 //   - A modal opens only within three seconds of an act. If that has passed,
 //     what it would show comes as a message that only the person sees.
 //
-// Updates of views carry no hash: a refresh and the answer to a click both
-// hold the newest facts, so the later one is right, and a click must not be
-// lost to a refresh at the same moment.
+// The answer to a click replaces whatever its view shows. A refresh, and what an
+// answer finds out later, carry the hash of what they are to replace: Slack refuses
+// them where another click or another process has changed the view since.
 package slack
 
 import (
@@ -94,6 +94,7 @@ type Adapter struct {
 	api     *slackgo.Client
 	pace    pace.Pacer
 	answers answers
+	hashes  hashes
 	groups  groups
 	stagger time.Duration // between the starts of two connections
 	suspect chan struct{} // the bot token was refused

@@ -101,8 +101,8 @@ func (a *Adapter) submit(ctx context.Context, h chat.Handler, act *act, ack func
 		act.view.ID, answer.InPlace = "", false // closed by now
 		a.show(ctx, act, answer)
 	default:
-		_ = pace.Sleep(ctx, settle) // cut short, it still has to be taken back
-		a.follow(ctx, act, at, answer)
+		_ = pace.Sleep(ctx, settle)        // cut short, it still has to be taken back
+		a.follow(ctx, act, at, "", answer) // Slack does not tell the hash of what a form's answer shows
 	}
 }
 
@@ -157,7 +157,7 @@ func (a *Adapter) show(ctx context.Context, act *act, answer chat.Answer) {
 		a.config.Log.WarnContext(ctx, "an answer was not shown", "id", act.inv.ID, "kind", act.inv.Kind, "err", err)
 		return
 	}
-	a.follow(ctx, act, at, answer)
+	a.follow(ctx, act, at, a.hashes.last(at.ID), answer)
 }
 
 // later runs then where nothing is shown yet.
@@ -166,8 +166,11 @@ func (a *Adapter) later(ctx context.Context, act *act, then func(context.Context
 	return then(ctx)
 }
 
-func (a *Adapter) follow(ctx context.Context, act *act, at chat.Ref, answer chat.Answer) {
+// follow does what follows from an answer that is shown. The hash is that of its
+// view, empty where that is not known.
+func (a *Adapter) follow(ctx context.Context, act *act, at chat.Ref, hash string, answer chat.Answer) {
 	defer a.recovered(ctx, act)
+	ctx = withHash(ctx, hash)
 	if err := chat.Follow(ctx, a, at, answer); err != nil {
 		a.config.Log.WarnContext(ctx, "an answer was not followed up", "id", act.inv.ID, "at", at, "err", err)
 	}
@@ -302,6 +305,7 @@ func (a *Adapter) window(ctx context.Context, act *act, s chat.Surface, replace 
 		v, err := open(ctx, string(act.trigger), view)
 		if err == nil {
 			at.ID = v.ID
+			a.hashes.know(v.ID, v.Hash)
 		}
 		return err
 	})

@@ -79,10 +79,17 @@ func (a *Adapter) Update(ctx context.Context, at chat.Ref, s chat.Surface) error
 			return err
 		})
 	case chat.PanelRef:
+		hash := "" // whatever it shows
+		if chat.OnlyUntouched(ctx) {
+			hash = a.hashes.expected(ctx, at.ID) // before it waits for its turn
+		}
 		return a.call(ctx, "views.update", "", func() error {
 			view := renderModal(s, at.Channel, viewSize)
 			ctx := apart(ctx, &view.Blocks)
-			_, err := a.api.UpdateViewContext(ctx, view, "", "", at.ID)
+			v, err := a.api.UpdateViewContext(ctx, view, "", hash, at.ID)
+			if err == nil {
+				a.hashes.know(at.ID, v.Hash)
+			}
 			return err
 		})
 	case chat.HomeRef:
@@ -131,8 +138,8 @@ func (a *Adapter) call(ctx context.Context, method, channel string, do func() er
 
 // web is the SDK's way to the network. It puts in the blocks that [apart] has
 // taken out, and reads answers to their end, or the next call would have to
-// connect anew. It keeps of a view in an answer its id, which is all that
-// matters here: the state of one without input comes in a shape that the SDK
+// connect anew. It keeps of a view in an answer its id and its hash, which is all
+// that matters here: the state of one without input comes in a shape that the SDK
 // takes for a failure, and the window is open all the same.
 type web struct{ *http.Client }
 
@@ -157,7 +164,8 @@ func (c web) Do(req *http.Request) (*http.Response, error) {
 	}
 	var answer map[string]json.RawMessage
 	var view struct {
-		ID string `json:"id"`
+		ID   string `json:"id"`
+		Hash string `json:"hash"`
 	}
 	if json.Unmarshal(body, &answer) == nil && json.Unmarshal(answer["view"], &view) == nil {
 		answer["view"], _ = json.Marshal(view)
@@ -187,6 +195,7 @@ var kinds = map[string]error{
 	"cant_update_message": chat.ErrFrozen,
 	"edit_window_closed":  chat.ErrFrozen,
 	"not_found":           chat.ErrGone,
+	"hash_conflict":       chat.ErrGone, // a view that shows something else by now
 	"used_url":            chat.ErrGone,
 	"expired_url":         chat.ErrGone,
 
