@@ -36,7 +36,7 @@ func (c *discordClient) command(ctx context.Context, p *Person, line string) err
 			opts[name] = word
 		}
 	}
-	return answered(c.Command(ctx, p.ID, p.channelID(), sub, opts))
+	return answered(c.Command(ctx, p.ID, p.Channel(), sub, opts))
 }
 
 func (c *discordClient) options(sub string) ([]string, error) {
@@ -71,7 +71,7 @@ func answered(out discordtest.Outcome, err error) error {
 
 func (c *discordClient) surfaces(p *Person) []Surface {
 	var list []Surface
-	channels := []string{p.channelID(), c.DM(p.ID)}
+	channels := []string{p.Channel(), c.DM(p.ID)}
 	for _, channel := range channels {
 		if channel == "" {
 			continue

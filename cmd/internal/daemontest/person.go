@@ -50,8 +50,8 @@ func (p *Person) For(t testing.TB) *Person {
 // World is where the person is.
 func (p *Person) World() *World { return p.w }
 
-// channelID is the platform's id of where the person is; "" in direct messages.
-func (p *Person) channelID() string {
+// Channel is the platform's id of where the person is; "" in direct messages.
+func (p *Person) Channel() string {
 	if ch := p.w.channels[p.place]; ch != nil {
 		return ch.ids[p.On]
 	}

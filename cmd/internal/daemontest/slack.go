@@ -17,7 +17,7 @@ func (c *slackClient) await(ctx context.Context, what string, cond func() bool) 
 }
 
 func (c *slackClient) command(ctx context.Context, p *Person, line string) error {
-	channel := p.channelID()
+	channel := p.Channel()
 	if channel == "" {
 		channel = c.DM(p.ID)
 	}
@@ -27,7 +27,7 @@ func (c *slackClient) command(ctx context.Context, p *Person, line string) error
 
 func (c *slackClient) surfaces(p *Person) []Surface {
 	var list []Surface
-	channels := []string{p.channelID(), c.DM(p.ID)}
+	channels := []string{p.Channel(), c.DM(p.ID)}
 	for _, channel := range channels {
 		if channel == "" {
 			continue

@@ -125,6 +125,17 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 // pass at once. The database has to stay the SQLite file.
 func Bubble(t *testing.T, test func(t *testing.T, w *World)) {
 	t.Helper()
+	bubble(t, false, test)
+}
+
+// StrictBubble is Bubble with the platforms' rate limits as strict as they are.
+func StrictBubble(t *testing.T, test func(t *testing.T, w *World)) {
+	t.Helper()
+	bubble(t, true, test)
+}
+
+func bubble(t *testing.T, strict bool, test func(t *testing.T, w *World)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &World{Refresh: 30 * time.Second, port: 22, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, Limit: time.Hour}
 		w.memory = map[string]*wiretest.Network{}
@@ -133,8 +144,10 @@ func Bubble(t *testing.T, test func(t *testing.T, w *World)) {
 			w.memory[host].Host = host
 		}
 		w.client = &http.Client{Transport: &http.Transport{DialContext: w.dial, DisableKeepAlives: true}}
-		test(t, w.start(proxmoxtest.Options{Scale: 1, Plain: true, Listener: w.memory["pve.test"]},
-			slacktest.Options{Listener: w.memory["slack.test"]}, discordtest.Options{Listener: w.memory["discord.test"]}))
+		w.start(proxmoxtest.Options{Scale: 1, Plain: true, Listener: w.memory["pve.test"]},
+			slacktest.Options{Listener: w.memory["slack.test"], StrictLimits: strict}, discordtest.Options{Listener: w.memory["discord.test"]})
+		w.Discord.StrictLimits(strict)
+		test(t, w)
 	})
 }
 
