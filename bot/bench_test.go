@@ -78,7 +78,7 @@ func fleet(n, jitter, stopped int) []byte {
 }
 
 // serve answers with one body after the other.
-func serve(b *testing.B, bodies ...[]byte) *httptest.Server {
+func serve(b testing.TB, bodies ...[]byte) *httptest.Server {
 	var n atomic.Uint64
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json;charset=UTF-8")
@@ -88,7 +88,7 @@ func serve(b *testing.B, bodies ...[]byte) *httptest.Server {
 	return srv
 }
 
-func cluster(b *testing.B, bodies ...[]byte) *proxmox.Client {
+func cluster(b testing.TB, bodies ...[]byte) *proxmox.Client {
 	client, err := proxmox.New(proxmox.Config{Name: "home", URLs: []string{serve(b, bodies...).URL}, TokenID: "bot@pve!bot", TokenSecret: "x", Insecure: true})
 	if err != nil {
 		b.Fatal(err)
