@@ -94,6 +94,46 @@ func TestBoardsGrowInABrowser(t *testing.T) {
 	}
 }
 
+// The tour is walked with the Enter key alone: each step does what it says.
+func TestTourInABrowser(t *testing.T) {
+	d := newDemo(t, "slack")
+	b := newBrowser(t, d, "slack", sizes()[0])
+	at := func(step int) {
+		t.Helper()
+		b.do(fmt.Sprint("come to step ", step), chromedp.WaitVisible(chromedp.CSS(fmt.Sprintf("[data-tour-step='%d']", step))))
+	}
+	// enter presses what has the focus, once that is what it should be.
+	enter := func(what string) {
+		t.Helper()
+		b.poll("have the focus on "+what, chromedp.PollFunction[bool](`what => document.activeElement?.matches(what) ?? false`,
+			chromedp.WithPollingArgs("["+what+"]"), every, forLong))
+		b.do("press Enter", chromedp.KeyEvent(kb.Enter))
+	}
+	b.do("go to the tour", chromedp.Focus(chromedp.CSS("[data-tour]")), chromedp.KeyEvent(kb.Enter))
+	for i, seen := range []string{"24 total", "Stop photoprism?", "", "Credentials · nextcloud", "was running"} {
+		at(i + 1)
+		enter("data-tour-do")
+		if seen != "" {
+			b.sees(seen)
+		}
+		if i == 1 {
+			b.picture("tour")
+		}
+		enter("data-tour-next")
+	}
+	at(6)
+	d.post("/api/fault", switching{"unreachable", false, ""})
+	enter("data-tour-do")
+	enter("data-tour-next")
+	b.do("end the tour", chromedp.WaitNotPresent(chromedp.CSS("[data-tour-step]")))
+	d.await("ana", "the bot to be back, and its board", func(s state) bool {
+		return s.Slack.Connected && !strings.Contains(plain(s.Slack.Channels[0].Messages[0].Blocks), "was running")
+	})
+	if sent := d.sent(); len(sent) > 0 {
+		t.Errorf("the tour has sent %q", sent)
+	}
+}
+
 // What a newcomer sees: both clients, beside the cluster.
 func TestBothClientsOnOnePage(t *testing.T) {
 	d := newDemo(t, "slack", "discord")

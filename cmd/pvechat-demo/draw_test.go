@@ -111,6 +111,10 @@ func TestPageDrawsEveryView(t *testing.T) {
 	if unknown := evaluate[[]string](b, `[...document.querySelectorAll('[data-unknown]')].map(e => e.textContent)`); len(unknown) > 0 {
 		t.Errorf("not known: %q", unknown)
 	}
+	if mute := evaluate[[]string](b, `[...document.querySelectorAll('button, input, textarea, select, a[href], [role=button], [role=option]')]
+		.filter(e => !(e.innerText?.trim() || e.ariaLabel || e.getAttribute('aria-labelledby') || e.labels?.length)).map(e => e.outerHTML)`); len(mute) > 0 {
+		t.Errorf("without a name for those who hear the page: %q", mute)
+	}
 	texts := evaluate[map[string]string](b, fmt.Sprintf(`Object.fromEntries(%s.map(at => [at, document.querySelector(at)?.textContent ?? '']))`, encode(keys(labels))))
 	for at, want := range labels {
 		for _, label := range want {

@@ -11,6 +11,7 @@ import { Discord } from './discord/discord.js';
 import { Faults } from './faults.js';
 import { Payload } from './payload.js';
 import { proxmox } from './proxmox.js';
+import { Tour } from './tour.js';
 
 const themes = { auto: 'Auto', light: 'Light', dark: 'Dark' };
 
@@ -29,6 +30,7 @@ class Page {
     this.clients = { slack: new Slack(this), discord: new Discord(this) };
     this.faults = new Faults(this);
     this.payload = new Payload(this);
+    this.tour = new Tour(this);
     this.theme = remembered('theme') ?? 'auto';
     this.triesHidden = remembered('tries') === 'hidden';
   }
@@ -86,6 +88,23 @@ class Page {
     this.redraw();
   }
 
+  // look shows a pane where only one fits, and leads to it.
+  look(pane) {
+    this.pane = pane;
+    this.redraw();
+    requestAnimationFrame(() => this.root.querySelector(`.pane-${pane}`)?.scrollIntoView({ block: 'nearest' }));
+  }
+
+  // say types a command in the first channel of the client that is looked at.
+  say(text) {
+    const names = Object.keys(this.clients).filter(name => this.state?.[name]);
+    if (!names.includes(this.pane)) this.look(names[0]);
+    const client = this.clients[this.pane];
+    const { id } = client.state.channels.find(c => !c.direct);
+    client.show(id);
+    return client.say(id, text);
+  }
+
   hideTries() {
     this.triesHidden = true;
     remember('tries', 'hidden');
@@ -121,6 +140,7 @@ class Page {
     const panes = state ? ['slack', 'discord', 'proxmox'].filter(p => state[p]) : [];
     return [
       this.#bar(),
+      state && this.tour.strip(),
       panes.length > 0 && h('nav.panes', { 'aria-label': 'What to see' }, panes.map(p => h('button', {
         type: 'button', 'data-pane': p, 'aria-pressed': String(this.pane === p), onclick: () => { this.pane = p; this.redraw(); },
       }, { slack: 'Slack', discord: 'Discord', proxmox: 'Proxmox' }[p]))),
@@ -139,8 +159,9 @@ class Page {
         key: p.id, type: 'button', 'data-person': p.id, 'aria-pressed': String(this.person === p.id), onclick: () => this.sit(p.id),
       }, p.name, h('small', null, p.role)))),
       h('div.tools', null,
+        this.tour.button(),
         this.faults.button(),
-        h('button.tool', { type: 'button', disabled: this.restarting, onclick: () => this.restart(), title: 'Stops the bot in an orderly way and starts it again' }, this.restarting ? 'Restarting…' : 'Restart bot'),
+        h('button.tool', { type: 'button', disabled: this.restarting, onclick: () => this.restart(), 'aria-label': this.restarting ? 'Restarting…' : 'Restart bot', title: 'Stops the bot in an orderly way and starts it again' }, this.restarting ? 'Restarting…' : ['Restart', h('span.wide', null, ' bot')]),
         h('button.tool', { type: 'button', 'aria-label': `Theme: ${themes[this.theme]}`, onclick: () => this.#turn() }, `◐ ${themes[this.theme]}`)),
       this.faults.panel());
   }

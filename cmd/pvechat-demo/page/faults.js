@@ -36,6 +36,12 @@ export class Faults {
     await this.load();
   }
 
+  // flip switches one that has no targets to what it is not.
+  flip(name) {
+    const fault = this.list.find(f => f.name === name);
+    return this.set(fault, !fault.on);
+  }
+
   button() {
     return h('button.tool', {
       type: 'button', 'aria-expanded': String(this.open), 'aria-controls': 'faults', onclick: () => this.toggle(), class: this.count ? 'is-hot' : null,

@@ -88,7 +88,7 @@ export class Discord extends Client {
       tries(this, channel.id, this.page.tries, text => this.#whole(text)),
       composer(this, {
         channel: channel.id, placeholder: `Message ${where}`,
-        suggest: text => this.#suggest(channel.id, text), ready: text => this.#ready(text), send: text => this.#say(channel.id, text),
+        suggest: text => this.#suggest(channel.id, text), ready: text => this.#ready(text), send: text => this.say(channel.id, text),
       }));
   }
 
@@ -133,7 +133,7 @@ export class Discord extends Client {
     return choices;
   }
 
-  #say(channel, text) {
+  say(channel, text) {
     const { leaf, values, missing, stray } = read(text, this.state.commands);
     const wrong = !text.startsWith('/') ? 'Only commands go anywhere in this demo: begin with /pve.'
       : !leaf ? `There is no command ${text.split(/\s/).slice(0, 2).join(' ')} here.`

@@ -101,7 +101,7 @@ export class Slack extends Client {
       tries(this, channel.id, this.page.tries),
       composer(this, {
         channel: channel.id, placeholder: `Message ${channel.direct ? this.state.bot.name : '#' + channel.name}`,
-        suggest: text => this.#suggest(text), ready: () => true, send: text => this.#say(channel.id, text),
+        suggest: text => this.#suggest(text), ready: () => true, send: text => this.say(channel.id, text),
       }));
   }
 
@@ -112,7 +112,7 @@ export class Slack extends Client {
     return known.filter(o => o.fill.trim().startsWith(text) && o.fill !== text);
   }
 
-  #say(channel, text) {
+  say(channel, text) {
     const command = /^\/pve(?:\s+|$)/.exec(text);
     if (command) return this.act('command', { channel, text: text.slice(command[0].length) }, channel);
     this.notices.set(channel, text.startsWith('/') ? `${text.split(/\s/)[0]} is not a valid command.` : 'Only commands go anywhere in this demo: begin with /pve.');
