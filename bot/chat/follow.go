@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -23,9 +22,7 @@ func Follow(ctx context.Context, p Platform, at Ref, a Answer) error {
 	if a.Then != nil {
 		s, err := a.Then(ctx)
 		if err == nil && s != nil {
-			if first = p.Update(IfUntouched(ctx), at, s); errors.Is(first, ErrGone) {
-				first = nil // the person has gone on
-			}
+			first = p.Update(IfUntouched(ctx), at, s)
 		}
 	}
 	if a.Expire <= 0 || at.Zero() {

@@ -171,7 +171,7 @@ func (a *Adapter) later(ctx context.Context, act *act, then func(context.Context
 func (a *Adapter) follow(ctx context.Context, act *act, at chat.Ref, hash string, answer chat.Answer) {
 	defer a.recovered(ctx, act)
 	ctx = withHash(ctx, hash)
-	if err := chat.Follow(ctx, a, at, answer); err != nil {
+	if err := chat.Follow(ctx, a, at, answer); err != nil && !overtaken(err) {
 		a.config.Log.WarnContext(ctx, "an answer was not followed up", "id", act.inv.ID, "at", at, "err", err)
 	}
 }

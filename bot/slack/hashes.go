@@ -2,6 +2,7 @@ package slack
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
@@ -46,4 +47,11 @@ func (h *hashes) expected(ctx context.Context, view string) string {
 		return hash
 	}
 	return h.last(view)
+}
+
+// overtaken reports whether a view was left as it is because the person, or another
+// process, has gone on.
+func overtaken(err error) bool {
+	e, ok := errors.AsType[*codeError](err)
+	return ok && e.code == "hash_conflict"
 }
