@@ -148,6 +148,8 @@ func TestBothClientsOnOnePage(t *testing.T) {
 	})
 	slack.sees("Containers · home")
 	discord.sees("Containers · home")
+	slack.sees("SVC ●")
+	discord.sees("SVC ●")
 	discord.platform = "both"
 	discord.picture("dashboard", both.Slack.Channels[0].Messages[0].TS, both.Discord.Channels[0].Messages[0].ID)
 }
