@@ -38,6 +38,7 @@ func (a *Adapter) serve(ctx context.Context, h chat.Handler, envelope string, pa
 	if act == nil {
 		return
 	}
+	ctx = withShown(ctx)
 	act.inv.Person.Groups = a.groups.person(act.inv.Person.ID)
 	act.inv.Person.Outsider = a.foreign(act.team)
 	if act.inv.Kind == chat.Submitted {
@@ -101,8 +102,8 @@ func (a *Adapter) submit(ctx context.Context, h chat.Handler, act *act, ack func
 		act.view.ID, answer.InPlace = "", false // closed by now
 		a.show(ctx, act, answer)
 	default:
-		_ = pace.Sleep(ctx, settle)        // cut short, it still has to be taken back
-		a.follow(ctx, act, at, "", answer) // Slack does not tell the hash of what a form's answer shows
+		_ = pace.Sleep(ctx, settle) // cut short, it still has to be taken back
+		a.follow(ctx, act, at, answer)
 	}
 }
 
@@ -157,7 +158,7 @@ func (a *Adapter) show(ctx context.Context, act *act, answer chat.Answer) {
 		a.config.Log.WarnContext(ctx, "an answer was not shown", "id", act.inv.ID, "kind", act.inv.Kind, "err", err)
 		return
 	}
-	a.follow(ctx, act, at, a.hashes.last(at.ID), answer)
+	a.follow(ctx, act, at, answer)
 }
 
 // later runs then where nothing is shown yet.
@@ -166,11 +167,8 @@ func (a *Adapter) later(ctx context.Context, act *act, then func(context.Context
 	return then(ctx)
 }
 
-// follow does what follows from an answer that is shown. The hash is that of its
-// view, empty where that is not known.
-func (a *Adapter) follow(ctx context.Context, act *act, at chat.Ref, hash string, answer chat.Answer) {
+func (a *Adapter) follow(ctx context.Context, act *act, at chat.Ref, answer chat.Answer) {
 	defer a.recovered(ctx, act)
-	ctx = withHash(ctx, hash)
 	if err := chat.Follow(ctx, a, at, answer); err != nil && !overtaken(err) {
 		a.config.Log.WarnContext(ctx, "an answer was not followed up", "id", act.inv.ID, "at", at, "err", err)
 	}
@@ -296,6 +294,7 @@ func (a *Adapter) window(ctx context.Context, act *act, s chat.Surface, replace 
 		open, method = a.api.PushViewContext, "views.push"
 	}
 	at := panelRef("", act.inv.Channel)
+	_, done := a.hashes.expect(ctx, "")
 	err := a.call(ctx, method, "", func() error {
 		if act.trigger == "" {
 			return slackgo.SlackErrorResponse{Err: "expired_trigger_id"}
@@ -305,7 +304,7 @@ func (a *Adapter) window(ctx context.Context, act *act, s chat.Surface, replace 
 		v, err := open(ctx, string(act.trigger), view)
 		if err == nil {
 			at.ID = v.ID
-			a.hashes.know(v.ID, v.Hash)
+			done(v)
 		}
 		return err
 	})

@@ -79,16 +79,13 @@ func (a *Adapter) Update(ctx context.Context, at chat.Ref, s chat.Surface) error
 			return err
 		})
 	case chat.PanelRef:
-		hash := "" // whatever it shows
-		if chat.OnlyUntouched(ctx) {
-			hash = a.hashes.expected(ctx, at.ID) // before it waits for its turn
-		}
+		hash, done := a.hashes.expect(ctx, at.ID) // before it waits for its turn
 		return a.call(ctx, "views.update", "", func() error {
 			view := renderModal(s, at.Channel, viewSize)
 			ctx := apart(ctx, &view.Blocks)
 			v, err := a.api.UpdateViewContext(ctx, view, "", hash, at.ID)
 			if err == nil {
-				a.hashes.know(at.ID, v.Hash)
+				done(v)
 			}
 			return err
 		})
