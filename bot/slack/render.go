@@ -378,7 +378,7 @@ func (r *renderer) item(it chat.Item) {
 		if b, why := r.button(*it.Button); b != nil {
 			s.accessory = b
 		} else {
-			dim = append(dim, notNow([]string{why}))
+			dim = append(dim, notNow([]missing{why}))
 		}
 	}
 	r.add(entry, append([]any{s}, note(joined(dim))...)...)
@@ -441,7 +441,7 @@ func bar(percent int) string {
 
 func (r *renderer) controls(c chat.Controls) {
 	var elements []slackgo.BlockElement
-	var off []string
+	var off []missing
 	seen := map[string]bool{}
 	if c.Select != nil {
 		if s, id := r.selection(*c.Select); s != nil {
@@ -471,7 +471,7 @@ func (r *renderer) controls(c chat.Controls) {
 }
 
 // button is b, or why it cannot be pressed.
-func (r *renderer) button(b chat.Button) (element *slackgo.ButtonBlockElement, why string) {
+func (r *renderer) button(b chat.Button) (element *slackgo.ButtonBlockElement, why missing) {
 	reason, dead := b.Why, b.Off
 	id := b.ID + r.suffix
 	switch {
@@ -482,11 +482,7 @@ func (r *renderer) button(b chat.Button) (element *slackgo.ButtonBlockElement, w
 		dead = true
 	}
 	if dead {
-		why = strings.TrimSuffix(plain(b.Label, maxButton), ellipsis)
-		if !blank(reason) {
-			why += " (" + line(reason) + ")"
-		}
-		return nil, why
+		return nil, missing{strings.TrimSuffix(plain(b.Label, maxButton), ellipsis), line(reason)}
 	}
 	label, style := b.Label, slackgo.StyleDefault
 	switch b.Style {
@@ -513,7 +509,7 @@ func (r *renderer) button(b chat.Button) (element *slackgo.ButtonBlockElement, w
 			e.Confirm.Style = slackgo.StyleDanger
 		}
 	}
-	return e, ""
+	return e, missing{}
 }
 
 // selection is a drop-down list, and its id; nil where there is nothing to
@@ -683,12 +679,28 @@ func note(t chat.Text) []any {
 
 func noteOf(t chat.Text) contextual { return contextual{mrkdwnText(t, maxText)} }
 
-// notNow says what cannot be pressed, and why.
-func notNow(off []string) chat.Text {
+// missing is a button that cannot be pressed.
+type missing struct{ label, why string }
+
+// notNow says what cannot be pressed, and why: each reason once for what it stops
+// in a row.
+func notNow(off []missing) chat.Text {
 	if len(off) == 0 {
 		return nil
 	}
-	return chat.Texts("Not now: " + strings.Join(off, " · "))
+	var parts []string
+	for i, m := range off {
+		part := m.label
+		if last := i == len(off)-1 || off[i+1].why != m.why; last && !blank(m.why) {
+			part += " (" + m.why + ")"
+		}
+		if i > 0 && off[i-1].why == m.why {
+			parts[len(parts)-1] += ", " + part
+		} else {
+			parts = append(parts, part)
+		}
+	}
+	return chat.Texts("Not now: " + strings.Join(parts, " · "))
 }
 
 func preformatted(s string) slackgo.Block {

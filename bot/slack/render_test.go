@@ -154,6 +154,14 @@ func TestBlocksAsTheyAreSeen(t *testing.T) {
 			}}),
 			[]string{"Manage", "Not now: Start (it is running) · Delete (it is ∗locked∗) · Open (its address is not one of the web)"},
 		},
+		"a reason that stops several is said once": {
+			msg(chat.Controls{Buttons: []chat.Button{
+				{ID: "a", Label: "Start", Off: true, Why: "it needs the operator role"},
+				{ID: "b", Label: "Stop…", Off: true, Why: "it needs the operator role"},
+				{ID: "c", Label: "Show graph", Off: true, Why: "no file is private here"},
+			}}),
+			[]string{"Not now: Start, Stop (it needs the operator role) · Show graph (no file is private here)"},
+		},
 		"an item says it beside its note": {
 			msg(chat.Item{Text: chat.Texts("nginx"), Note: chat.Texts("port 80"), Button: &chat.Button{ID: "a", Label: "Open Web UI", Off: true, Why: "loopback only"}}),
 			[]string{"nginx", "port 80 · Not now: Open Web UI (loopback only)"},

@@ -652,6 +652,9 @@ func (b Board) span(p page) string {
 	if len(p.rows) == 0 {
 		return ""
 	}
+	if p.first == p.last {
+		return fmt.Sprintf("%d of %d · ", p.first, p.match)
+	}
 	return fmt.Sprintf("%d–%d of %d · ", p.first, p.last, p.match)
 }
 
