@@ -756,7 +756,7 @@ func TestAPanelIsKeptFreshByTheProcessThatShowsItLast(t *testing.T) {
 			if step.tab == "" {
 				step.who.Close(ref)
 			} else {
-				step.who.Open(ref, shows(step.tab))
+				step.who.Opening().Show(ref, shows(step.tab))
 			}
 			time.Sleep(time.Second)
 			for range 3 {
