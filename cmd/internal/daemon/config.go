@@ -52,8 +52,9 @@ type Config struct {
 	Credentials []CredentialsConfig `yaml:"credentials"`
 	HTTP        HTTPConfig          `yaml:"http"`
 
-	// Exposed are the files with secrets that everybody on the machine can read.
-	Exposed []string `yaml:"-"`
+	// Exposed is the configuration's own file, where it holds a secret that
+	// everybody on the machine can read; else "".
+	Exposed string `yaml:"-"`
 
 	// Dial reaches the platforms and the clusters; nil: the network. No file
 	// sets it: it is for tests whose network is in memory.
@@ -275,7 +276,7 @@ type checker struct {
 
 	file    string
 	env     func(string) (string, bool)
-	exposed []string
+	exposed bool // file holds a secret, and everybody can use it
 }
 
 // secrets fills every secret from the one place that holds it.
@@ -293,15 +294,14 @@ func (c *checker) secrets(cfg *Config) {
 		c.secret(&cl.TokenSecret, cl.TokenSecretFile, TokenVariable(cl.Name), "clusters", i, "token_secret")
 	}
 	c.secret(&cfg.Database.URL, cfg.Database.URLFile, "PVECHAT_DATABASE_URL", "database", "url")
-	cfg.Exposed = c.exposed
+	if c.exposed {
+		cfg.Exposed = c.file
+	}
 }
 
-// holds notes a file with a secret that everybody can read.
-func (c *checker) holds(file string) {
+func usedByEverybody(file string) bool {
 	info, err := os.Stat(file)
-	if err == nil && info.Mode().Perm()&0o004 != 0 && !slices.Contains(c.exposed, file) {
-		c.exposed = append(c.exposed, file)
-	}
+	return err == nil && info.Mode().Perm()&0o007 != 0
 }
 
 // TokenVariable is the environment variable that may hold the token secret of a
@@ -329,18 +329,20 @@ func (c *checker) secret(into *Secret, file, variable string, path ...any) {
 	}
 	switch {
 	case file != "":
+		filePath := append(slices.Clone(path[:len(path)-1]), any(key+"_file"))
 		data, err := os.ReadFile(c.path(file))
 		if err != nil {
-			filePath := append(slices.Clone(path[:len(path)-1]), any(key+"_file"))
 			c.Wrong(fmt.Sprintf("%s_file: %s cannot be read: %v", key, file, errors.Unwrap(err)), filePath...)
 			return
 		}
 		*into = Secret(strings.TrimSpace(string(data)))
-		c.holds(c.path(file))
+		if usedByEverybody(c.path(file)) {
+			c.Wrong(fmt.Sprintf("%s_file: everybody on this machine can use %s; run: chmod o= %s", key, file, c.path(file)), filePath...)
+		}
 	case *into == "":
 		*into = Secret(fromEnv)
 	case !strings.HasPrefix(string(*into), "sqlite:"):
-		c.holds(c.file)
+		c.exposed = usedByEverybody(c.file)
 	}
 }
 

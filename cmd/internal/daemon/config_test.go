@@ -182,29 +182,33 @@ func TestOfWhatIsNoYAMLThatAloneIsTold(t *testing.T) {
 	}
 }
 
-func TestFilesWithSecretsThatEverybodyCanReadAreNoted(t *testing.T) {
+func TestAConfigurationWithSecretsThatEverybodyCanUseIsNoted(t *testing.T) {
 	dir := t.TempDir()
-	write := func(name, text string, mode os.FileMode) string {
-		t.Helper()
-		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, []byte(text), mode); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.Chmod(file, mode); err != nil { // whatever the umask
-			t.Fatal(err)
-		}
-		return file
-	}
-	write("secret", "canary", 0o640)
-	open := write("token", "xoxb-canary", 0o644)
-	text := strings.Replace(good, "bot_token: xoxb-canary", "bot_token_file: token", 1)
-	for mode, want := range map[os.FileMode][]string{0o600: {open}, 0o640: {open}, 0o644: {open, filepath.Join(dir, "config.yaml")}} {
-		cfg, err := daemon.Load(write("config.yaml", text, mode), none)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := slices.Sorted(slices.Values(cfg.Exposed)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
-			t.Errorf("%v: %v, want %v", mode, got, want)
+	for name, text := range map[string]string{
+		"with":    good,
+		"without": strings.NewReplacer("bot_token: xoxb-canary", "bot_token_file: bot", "app_token: xapp-canary", "app_token_file: app", "token_secret: canary", "token_secret_file: bot").Replace(good),
+	} {
+		for mode, open := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true, 0o602: true} {
+			for file, text := range map[string]string{"config.yaml": text, "bot": "xoxb-canary", "app": "xapp-canary"} {
+				if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			file := filepath.Join(dir, "config.yaml")
+			if err := os.Chmod(file, mode); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := daemon.Load(file, none)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := ""
+			if open && name == "with" {
+				want = file
+			}
+			if cfg.Exposed != want {
+				t.Errorf("%s a secret, mode %o: %q", name, mode, cfg.Exposed)
+			}
 		}
 	}
 }
@@ -226,6 +230,15 @@ func TestASecretStandsInOnePlace(t *testing.T) {
 	cfg, wrong = parse(t, strings.Replace(good, "bot_token: xoxb-canary", "bot_token_file: "+file, 1), nil)
 	if wrong != nil || string(cfg.Slack.BotToken) != "xoxb-file" {
 		t.Errorf("from a file: %v, %v", wrong, string(cfg.Slack.BotToken))
+	}
+	for mode, fine := range map[os.FileMode]bool{0o400: true, 0o640: true, 0o644: false, 0o604: false, 0o602: false} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, wrong = parse(t, strings.Replace(good, "bot_token: xoxb-canary", "bot_token_file: "+file, 1), nil)
+		if (wrong == nil) != fine || !fine && (!strings.Contains(wrong.Error(), "chmod o= "+file) || strings.Contains(wrong.Error(), "xoxb-file")) {
+			t.Errorf("mode %o: %v", mode, wrong)
+		}
 	}
 }
 

@@ -136,8 +136,8 @@ func (d *Daemon) Run(ctx context.Context) error {
 			d.log.WarnContext(ctx, "insecure: true: anybody on the way can read this cluster's token", "cluster", c.Name)
 		}
 	}
-	for _, file := range d.cfg.Exposed {
-		d.log.WarnContext(ctx, "everybody on this machine can read a file with secrets: take that right away with chmod o=", "file", file)
+	if file := d.cfg.Exposed; file != "" {
+		d.log.WarnContext(ctx, "everybody on this machine can use the configuration, which holds secrets: take that right away with chmod o=", "file", file)
 	}
 	db, err := OpenStorage(ctx, d.cfg, d.log, false)
 	if err != nil {
