@@ -111,9 +111,9 @@ func TestADatabaseThatRestartsUnderLoadDoublesNothing(t *testing.T) {
 	w.Told()
 	for i := range containers {
 		vmid := 200 + i
-		if len(w.Tasks(vmid)) == 0 { // each of the two was told that nothing was done
-			for _, p := range people {
-				p.Sees("database", "Nothing was done")
+		if len(w.Tasks(vmid)) == 0 { // which somebody was told, at once or as the outcome
+			if people[0].Count("database did not answer")+people[1].Count("database did not answer") == 0 {
+				t.Errorf("%d was not started, and nobody knows", vmid)
 			}
 			people[i%2].Command(fmt.Sprintf("start %d", vmid))
 			w.Ended("vzstart", vmid)
