@@ -111,8 +111,8 @@ func TestAHostKeyIsTrustedByAnAdminAndWatched(t *testing.T) {
 	onBoth(t, func(t *testing.T, on daemontest.Platform) {
 		l := newLAN(t)
 		ana, ben := l.Person(on, "Ana", "admin"), l.Person(on, "Ben", "operator")
+		l.Guests.Put(l.at, guesttest.Guest{Strange: true, Services: append(guesttest.System(), jellyfin)})
 		l.Run()
-		l.put(jellyfin) // after the bot's file of known hosts was written
 
 		ben.Command("services web")
 		unknown := ben.Sees("Its SSH host key is not known", "SHA256:", "Its services are not known")

@@ -52,6 +52,7 @@ type Guest struct {
 	Root string
 
 	HostKeys []ssh.Signer    // nil: one key that the server makes up
+	Strange  bool            // they are not in [Server.KnownHosts]
 	Keys     []ssh.PublicKey // who may log in; nil: any key
 
 	// Faults.
@@ -120,13 +121,16 @@ func NewKey() ssh.Signer {
 	return signer
 }
 
-// KnownHosts returns the keys of all guests as an OpenSSH known_hosts file, for
-// clients that connect to port.
+// KnownHosts returns the keys of all guests but the strange ones as an OpenSSH
+// known_hosts file, for clients that connect to port.
 func (s *Server) KnownHosts(port uint16) []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var lines []string
 	for addr, g := range s.guests {
+		if g.Strange {
+			continue
+		}
 		for _, key := range g.HostKeys {
 			lines = append(lines, knownhosts.Line([]string{netip.AddrPortFrom(addr, port).String()}, key.PublicKey())+"\n")
 		}
