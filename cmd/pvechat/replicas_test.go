@@ -213,7 +213,11 @@ func fallen(t *testing.T, program, database string, overHTTP bool) {
 	wg.Wait()
 	w.Told()
 
-	// What fell before it was sent, they were told of, and press again.
+	// What fell before it was sent, they were told of, and press again. Who is at
+	// it, each process hears with its next refresh.
+	for range 2 * replicas {
+		w.Refreshed()
+	}
 	unsent := 0
 	for i := range *clicks {
 		if vmid := 1000 + i; len(w.Tasks(vmid)) == 0 {
