@@ -200,7 +200,7 @@ func TestInitAsksAtATerminal(t *testing.T) {
 		{"Slack: set it up? [Y/n]", ""},
 		{"Bot token, xoxb-… (not shown)", "xoxb-test"},
 		{"App token, xapp-… (not shown)", "canary-2"},
-		{"slack.app_token", "xoxb-test"},
+		{"Bot token, xoxb-… (not shown)", "xoxb-test"}, // once more
 		{"App token, xapp-… (not shown)", "xapp-test"},
 		{"Your member ID", "U0NOBODY"},
 		{"nobody has this id", n.admin[daemontest.Slack].ID},
@@ -216,6 +216,9 @@ func TestInitAsksAtATerminal(t *testing.T) {
 	}
 	if code := <-done; code != 0 {
 		t.Fatalf("exit %d\n%s", code, me.all())
+	}
+	if !strings.Contains(me.all(), "Copy it anew into slack.app_token") {
+		t.Errorf("it does not say which token is wrong:\n%s", me.all())
 	}
 	for _, secret := range []string{"canary", "pve-secret", "xoxb-test", "xapp-test", "test-token"} {
 		if strings.Contains(me.all(), secret) {
