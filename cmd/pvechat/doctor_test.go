@@ -152,8 +152,8 @@ func TestTheDoctorNamesEachFault(t *testing.T) {
 			old: "token_secret: pve-secret", with: "token_secret: pve-wrong",
 			wants: []string{"bad cluster/home"}, line: "cluster/home", says: "refuses the token", fix: "pveum user token list pvechat@pve",
 		},
-		"nothing listens": {
-			fault: func(_ *testing.T, w *daemontest.World) { w.PVE.Down(true) },
+		"nothing listens": { // at that address nobody does, whoever gets the port
+			old: "urls: [\"https://127.0.0.1:", with: "urls: [\"https://127.0.0.2:",
 			wants: []string{"bad cluster/home"}, line: "cluster/home", says: "refused the connection", fix: "systemctl status pveproxy",
 		},
 		"another certificate": {
