@@ -560,6 +560,7 @@ func TestAFormWithChoicesIsOneModal(t *testing.T) {
 	if _, err := d.s.Click(d.ctx, ana, slacktest.At{View: v.ID}, "w:1:back"); err != nil {
 		t.Fatal(err)
 	}
+	d.await("Back", func() bool { return d.Last().Kind == chat.Pressed })
 	// Back takes along what stands in the form: it is not sent by it.
 	if inv := d.Last(); inv.Kind != chat.Pressed || inv.Action != "w:1:back" || inv.State != "s.2" || inv.Values["hostname"] != "wiki" || inv.Values["node"] != "pve2" {
 		t.Errorf("got %+v", inv)
@@ -586,7 +587,8 @@ func TestASelectOfManyTellsAllThatIsChosen(t *testing.T) {
 	if _, err := d.s.Choose(d.ctx, ana, slacktest.At{Channel: ops, TS: list[len(list)-1].TS}, "pick", "b"); err != nil {
 		t.Fatal(err)
 	}
-	if inv := d.Last(); inv.Action != "pick" || inv.Value != "a b" {
+	d.await("the choice", func() bool { return d.Last().Action == "pick" })
+	if inv := d.Last(); inv.Value != "a b" {
 		t.Errorf("got %+v", inv)
 	}
 }
@@ -776,6 +778,7 @@ func TestAPanicIsLoggedAndEndsNothing(t *testing.T) {
 	d := office(t, setup{})
 	d.Plays(func(context.Context, chat.Invocation) chat.Answer { panic("boom") })
 	d.types(ana, ops, "help")
+	d.await("the command", func() bool { return len(d.Asked()) == 1 })
 	inv := d.Last()
 	panics := func(n int) {
 		t.Helper()
