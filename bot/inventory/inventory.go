@@ -269,12 +269,21 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 // adopt reads the store again when the answer holds containers that another
 // process may have named already: in an earlier period, or to make them.
 func (inv *Inventory) adopt(ctx context.Context, cs *clusterState, res *proxmox.Resources) error {
+	if inv.knowsAll(cs, res) {
+		return nil
+	}
+	return inv.load(ctx, cs)
+}
+
+func (inv *Inventory) knowsAll(cs *clusterState, res *proxmox.Resources) bool {
+	inv.mu.Lock() // a job may be observing a container
+	defer inv.mu.Unlock()
 	for i := range res.Containers {
 		if _, known := cs.byVMID[res.Containers[i].VMID]; !known {
-			return inv.load(ctx, cs)
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 func (cs *clusterState) takeNodes(nodes []proxmox.Node, now time.Time, rep *Report) map[string]bool {
