@@ -134,6 +134,9 @@ func TestOnlyChangedRecordsAreWrittenInOneStatement(t *testing.T) {
 }
 
 func TestTenThousandRecordsAreSavedAllOrNone(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one goroutine, and ten times slower under the race detector")
+	}
 	forEachEngine(t, func(t *testing.T, db *storage.DB) {
 		records := make([]inventory.Record, 10_001)
 		for i := range records {
