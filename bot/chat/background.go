@@ -20,7 +20,7 @@ func Background(ctx context.Context) bool {
 
 type untouchedKey struct{}
 
-// IfUntouched marks an [Platform].Update that comes late, or that nobody asked
+// IfUntouched marks a [Platform].Update that comes late, or that nobody asked
 // for: what was shown by another since must not be replaced by it. Platforms that
 // can tell return [ErrGone] then: what the update was for is shown no more.
 func IfUntouched(ctx context.Context) context.Context {

@@ -18,6 +18,24 @@ import (
 // click is answered once, whichever of them gets it; what happens is written,
 // told and edited once.
 func TestTwoProcessesShareOneDatabase(t *testing.T) {
+	onEachPlatform(t, shared)
+}
+
+// onEachPlatform runs a test of processes that share a database.
+func onEachPlatform(t *testing.T, test func(t *testing.T, program, database string, on daemontest.Platform)) {
+	t.Helper()
+	program := replica(t)
+	for _, on := range daemontest.Platforms {
+		t.Run(string(on), func(t *testing.T) {
+			t.Parallel()
+			test(t, program, storagetest.Postgres.URL(t), on)
+		})
+	}
+}
+
+// replica builds the program that several processes run.
+func replica(t *testing.T) (program string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("it builds the program")
 	}
@@ -26,17 +44,7 @@ func TestTwoProcessesShareOneDatabase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, engine := range storagetest.Engines(t) {
-		if engine.Name != "postgres" {
-			continue
-		}
-		for _, on := range daemontest.Platforms {
-			t.Run(string(on), func(t *testing.T) {
-				t.Parallel()
-				shared(t, program, engine.URL(t), on)
-			})
-		}
-	}
+	return program
 }
 
 func shared(t *testing.T, program, database string, on daemontest.Platform) {
@@ -125,22 +133,10 @@ var clicks = flag.Int("clicks", 36, "how many clicks three replicas are given wh
 // hands, for its process or the gateway was gone, they repeat. However the
 // processes fall, every container is started once, and its outcome told.
 func TestThreeReplicasAreKilledAndStartedAgain(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds the program")
-	}
-	t.Parallel()
-	program, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, engine := range storagetest.Engines(t) {
-		if engine.Name != "postgres" {
-			continue
-		}
-		t.Run("connected", func(t *testing.T) { fallen(t, program, engine.URL(t), false) })
-		if *clicks >= 500 {
-			t.Run("over HTTP", func(t *testing.T) { fallen(t, program, engine.URL(t), true) })
-		}
+	program := replica(t)
+	t.Run("connected", func(t *testing.T) { fallen(t, program, storagetest.Postgres.URL(t), false) })
+	if *clicks >= 500 {
+		t.Run("over HTTP", func(t *testing.T) { fallen(t, program, storagetest.Postgres.URL(t), true) })
 	}
 }
 
@@ -253,25 +249,7 @@ func fallen(t *testing.T, program, database string, overHTTP bool) {
 // Any of two processes serves any request: a form that was opened through one is
 // sent to the other, and what each says is right.
 func TestAnyReplicaServesAnyRequestOverHTTP(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it builds the program")
-	}
-	t.Parallel()
-	program, err := binary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, engine := range storagetest.Engines(t) {
-		if engine.Name != "postgres" {
-			continue
-		}
-		for _, on := range daemontest.Platforms {
-			t.Run(string(on), func(t *testing.T) {
-				t.Parallel()
-				inTurns(t, program, engine.URL(t), on)
-			})
-		}
-	}
+	onEachPlatform(t, inTurns)
 }
 
 func inTurns(t *testing.T, program, database string, on daemontest.Platform) {

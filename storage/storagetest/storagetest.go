@@ -21,6 +21,9 @@ type Engine struct {
 	fresh func(testing.TB) string
 }
 
+// Postgres is the engine that several processes can share.
+var Postgres = Engine{Name: "postgres", fresh: freshPostgres}
+
 // Engines returns all engines. Run a subtest for each: one that needs an
 // engine which is not there is skipped, with a message, unless the
 // environment variable PVECHAT_REQUIRE contains the engine's name. Then it
@@ -29,7 +32,7 @@ func Engines(t testing.TB) []Engine {
 	t.Helper()
 	return []Engine{
 		{Name: "sqlite", fresh: freshSQLite},
-		{Name: "postgres", fresh: freshPostgres},
+		Postgres,
 	}
 }
 

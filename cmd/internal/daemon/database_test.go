@@ -18,16 +18,11 @@ func lined(t *testing.T) (w *daemontest.World, line *daemontest.Line, people []*
 	if testing.Short() {
 		t.Skip("it is a whole bot on PostgreSQL")
 	}
-	for _, engine := range storagetest.Engines(t) {
-		if engine.Name != "postgres" {
-			continue
-		}
-		w = newWorld(t)
-		line = daemontest.NewLine(t, engine.URL(t))
-		w.Database = line.URL
-		for _, on := range daemontest.Platforms {
-			people = append(people, w.Person(on, "Ana", "admin"))
-		}
+	w = newWorld(t)
+	line = daemontest.NewLine(t, storagetest.Postgres.URL(t))
+	w.Database = line.URL
+	for _, on := range daemontest.Platforms {
+		people = append(people, w.Person(on, "Ana", "admin"))
 	}
 	return w, line, people
 }
@@ -37,9 +32,6 @@ func lined(t *testing.T) (w *daemontest.World, line *daemontest.Line, people []*
 func TestADatabaseThatIsAwayIsToldAndComesBack(t *testing.T) {
 	t.Parallel()
 	w, line, people := lined(t)
-	if w == nil {
-		t.Skip("PostgreSQL is not installed")
-	}
 	w.Run()
 	people[0].Command("help") // both are connected
 	status := func(want int) {
@@ -86,9 +78,6 @@ func TestADatabaseThatIsAwayIsToldAndComesBack(t *testing.T) {
 func TestADatabaseThatRestartsUnderLoadDoublesNothing(t *testing.T) {
 	t.Parallel()
 	w, line, people := lined(t)
-	if w == nil {
-		t.Skip("PostgreSQL is not installed")
-	}
 	const containers = 24
 	for i := range containers {
 		w.PVE.AddContainer(proxmoxtest.Container{VMID: 200 + i, Name: fmt.Sprintf("ct%d", 200+i)})
