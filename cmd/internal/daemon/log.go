@@ -15,7 +15,7 @@ import (
 func NewLog(c LogConfig, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(c.Level)) // was checked when it was read
-	o := &slog.HandlerOptions{Level: level}
+	o := &slog.HandlerOptions{Level: level, ReplaceAttr: leaveOutEmpty}
 	var h slog.Handler = slog.NewJSONHandler(w, o)
 	if c.Format == "text" {
 		h = slog.NewTextHandler(w, o)
@@ -24,6 +24,18 @@ func NewLog(c LogConfig, w io.Writer) *slog.Logger {
 		h = calm{Handler: h, said: &said{last: map[string]*repeat{}}}
 	}
 	return slog.New(chat.LogRequests(h))
+}
+
+// leaveOutEmpty drops attributes that say nothing, such as the job of a line that
+// is about none.
+func leaveOutEmpty(_ []string, a slog.Attr) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindString, slog.KindAny: // any: strings of a type of their own
+		if a.Value.String() == "" {
+			return slog.Attr{}
+		}
+	}
+	return a
 }
 
 // sayAgain is when a warning that lasts is logged again, with how often it came

@@ -44,3 +44,17 @@ func TestTheLogSaysOnceWhatGoesWrongAllTheTime(t *testing.T) {
 		}
 	})
 }
+
+func TestTheLogLeavesOutWhatIsEmpty(t *testing.T) {
+	for format, want := range map[string]string{
+		"text": `msg=answered request=q7k2mf times=0 platform=slack`,
+		"json": `"msg":"answered","request":"q7k2mf","times":0,"platform":"slack"}`,
+	} {
+		var b bytes.Buffer
+		log := NewLog(LogConfig{Level: "info", Format: format}, &b).With("detail", "", "request", "q7k2mf")
+		log.Info("answered", "job", "", "times", 0, "platform", chat.Slack, "person", chat.PlatformName(""))
+		if got := strings.TrimSpace(b.String()); !strings.HasSuffix(got, want) {
+			t.Errorf("%s: the line is %s", format, got)
+		}
+	}
+}
