@@ -78,8 +78,8 @@ func TestABackupGoesOnInAnyEngine(t *testing.T) {
 }
 
 func TestARestoreIsWholeOrNotAtAll(t *testing.T) {
-	onEngines(t, func(t *testing.T, w *daemontest.World, _ *daemontest.Person) {
-		w.Run()()
+	onEngines(t, func(t *testing.T, w *daemontest.World, ana *daemontest.Person) {
+		saved(t, w, ana)
 		dir := t.TempDir()
 		whole := filepath.Join(dir, "whole")
 		if code, _, stderr := pvechat(t, "backup", whole, "-c", w.Config()); code != 0 {
