@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -148,60 +149,18 @@ func BenchmarkTick(b *testing.B) {
 		n, changed int
 	}{{"1000", 1000, 0}, {"10000", 10000, 0}, {"10000-changed", 10000, 100}} {
 		b.Run(c.name, func(b *testing.B) {
-			db := &counted{DB: storagetest.Open(b)}
-			inv := inventory.New(inventory.Config{
-				Sources: []inventory.Source{cluster(b, fleet(c.n, 0, 0), fleet(c.n, 1, c.changed))}, Store: db, Every: 30 * time.Second,
-			})
-			screen := &screen{done: make(chan struct{}, 1)}
-			keep := live.New(live.Config{
-				Platforms: []chat.Platform{screen}, Store: db, Now: time.Now, Log: slog.New(slog.DiscardHandler),
-				View: func(_ string, space chat.Space, changed, confirmed time.Time) chat.Message {
-					return view.Board{Fleet: inv.Snapshot(), Space: space, Every: 30 * time.Second, Now: time.Now(), Changed: changed, Confirmed: confirmed}.Message()
-				},
-			})
-			ctx := b.Context()
-			go func() { _ = keep.Run(ctx) }()
-			tick := func() {
-				rep, err := inv.Refresh(ctx, "home")
-				if err != nil || rep.Err != nil {
-					b.Fatal(err, rep.Err)
-				}
-				keep.Tick()
-				<-screen.done
-			}
-			// The panel is edited last at every tick, and tells its end.
-			panel := chat.Ref{Platform: chat.Slack, Kind: chat.PanelRef, ID: "panel"}
-			keep.Opening().Show(panel, func(context.Context, time.Time) chat.Surface {
-				return view.Board{Fleet: inv.Snapshot(), Space: screen.Space(), Every: 30 * time.Second, Now: time.Now()}.Panel()
-			})
-			tick()
-			for i := range boards {
-				at := chat.Ref{Platform: chat.Slack, Kind: chat.MessageRef, Channel: fmt.Sprint("C", i), ID: "1"}
-				if err := keep.Post(ctx, at, view.FilterAll, keep.Look(chat.Slack, view.FilterAll), "slack:U1"); err != nil {
-					b.Fatal(err)
-				}
-			}
-			tick()
-			tick()
-			db.rows.Store(0)
-			screen.edits.Store(0)
+			tick, db, screen := watched(b, c.n, c.changed)
 			srv, client := serve(b, fleet(c.n, 0, 0)), plainClient()
 			floor(b, client, srv.URL)
 			var mine, plain []time.Duration
 			b.ReportAllocs()
 			for b.Loop() {
 				b.StopTimer()
-				began := time.Now()
-				floor(b, client, srv.URL)
-				plain = append(plain, time.Since(began))
+				plain = append(plain, took(func() { floor(b, client, srv.URL) }))
 				b.StartTimer()
-				began = time.Now()
-				tick()
-				mine = append(mine, time.Since(began))
+				mine = append(mine, took(tick))
 			}
-			slices.Sort(mine)
-			slices.Sort(plain)
-			b.ReportMetric(float64(mine[len(mine)/2])/float64(plain[len(plain)/2]), "x-floor")
+			b.ReportMetric(ratio(mine, plain), "x-floor")
 			ticks := float64(b.N)
 			b.ReportMetric(float64(db.rows.Load())/ticks, "rows/op")
 			b.ReportMetric(float64(screen.edits.Load())/ticks, "edits/op")
@@ -210,6 +169,87 @@ func BenchmarkTick(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkTickGrowth is what ten times the containers cost: the ticks of
+// [BenchmarkTick] at 10,000 over those at 1,000, taken in turns, by the median
+// of their times and by all that they allocate.
+func BenchmarkTickGrowth(b *testing.B) {
+	small, _, _ := watched(b, 1_000, 0)
+	large, _, _ := watched(b, 10_000, 0)
+	var of1000, of10000 []time.Duration
+	var bytes1000, bytes10000 uint64
+	for b.Loop() {
+		bytes1000 += allocated(func() { of1000 = append(of1000, took(small)) })
+		bytes10000 += allocated(func() { of10000 = append(of10000, took(large)) })
+	}
+	b.ReportMetric(ratio(of10000, of1000), "x-time")
+	b.ReportMetric(float64(bytes10000)/float64(bytes1000), "x-bytes")
+}
+
+func took(f func()) time.Duration {
+	began := time.Now()
+	f()
+	return time.Since(began)
+}
+
+// ratio is that of the medians.
+func ratio(of, over []time.Duration) float64 {
+	slices.Sort(of)
+	slices.Sort(over)
+	return float64(of[len(of)/2]) / float64(over[len(over)/2])
+}
+
+// allocated returns how many bytes the process allocates while f runs.
+func allocated(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
+}
+
+// watched is a fleet that 100 boards and one open panel show. Its tick reads it
+// again, every measure jittering and the given number of containers stopped or
+// started, and returns when all that show it are edited.
+func watched(b *testing.B, n, changed int) (tick func(), db *counted, looked *screen) {
+	db, looked = &counted{DB: storagetest.Open(b)}, &screen{done: make(chan struct{}, 1)}
+	inv := inventory.New(inventory.Config{
+		Sources: []inventory.Source{cluster(b, fleet(n, 0, 0), fleet(n, 1, changed))}, Store: db, Every: 30 * time.Second,
+	})
+	keep := live.New(live.Config{
+		Platforms: []chat.Platform{looked}, Store: db, Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		View: func(_ string, space chat.Space, changed, confirmed time.Time) chat.Message {
+			return view.Board{Fleet: inv.Snapshot(), Space: space, Every: 30 * time.Second, Now: time.Now(), Changed: changed, Confirmed: confirmed}.Message()
+		},
+	})
+	ctx := b.Context()
+	go func() { _ = keep.Run(ctx) }()
+	tick = func() {
+		rep, err := inv.Refresh(ctx, "home")
+		if err != nil || rep.Err != nil {
+			b.Fatal(err, rep.Err)
+		}
+		keep.Tick()
+		<-looked.done
+	}
+	// The panel is edited last at every tick, and tells its end.
+	panel := chat.Ref{Platform: chat.Slack, Kind: chat.PanelRef, ID: "panel"}
+	keep.Opening().Show(panel, func(context.Context, time.Time) chat.Surface {
+		return view.Board{Fleet: inv.Snapshot(), Space: looked.Space(), Every: 30 * time.Second, Now: time.Now()}.Panel()
+	})
+	tick()
+	for i := range boards {
+		at := chat.Ref{Platform: chat.Slack, Kind: chat.MessageRef, Channel: fmt.Sprint("C", i), ID: "1"}
+		if err := keep.Post(ctx, at, view.FilterAll, keep.Look(chat.Slack, view.FilterAll), "slack:U1"); err != nil {
+			b.Fatal(err)
+		}
+	}
+	tick()
+	tick()
+	db.rows.Store(0)
+	looked.edits.Store(0)
+	return tick, db, looked
 }
 
 // counted is a database that counts the rows that a tick writes.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,20 +76,18 @@ func BenchmarkGrowth(b *testing.B) {
 	for name, render := range large {
 		b.Run(name, func(b *testing.B) {
 			var of60, of10000 []time.Duration
-			for b.Loop() {
-				began := time.Now()
-				if _, err := small[name](); err != nil {
-					b.Fatal(err)
+			draw := func(render func() (json.RawMessage, error)) func() {
+				return func() {
+					if _, err := render(); err != nil {
+						b.Fatal(err)
+					}
 				}
-				between := time.Now()
-				if _, err := render(); err != nil {
-					b.Fatal(err)
-				}
-				of60, of10000 = append(of60, between.Sub(began)), append(of10000, time.Since(between))
 			}
-			slices.Sort(of60)
-			slices.Sort(of10000)
-			b.ReportMetric(float64(of10000[len(of10000)/2])/float64(of60[len(of60)/2]), "x-60")
+			for b.Loop() {
+				of60 = append(of60, took(draw(small[name])))
+				of10000 = append(of10000, took(draw(render)))
+			}
+			b.ReportMetric(ratio(of10000, of60), "x-60")
 		})
 	}
 }
