@@ -52,7 +52,7 @@ func (h *Handlers) dashboardRoutes() []Route {
 
 // board is what everybody may see, or what one person may.
 func (h *Handlers) board(q view.Query, space chat.Space, who *chat.Person) view.Board {
-	b := view.Board{Fleet: h.Inventory.Snapshot(), Busy: h.Jobs.All(), Query: q, Space: space, Every: h.Every, Now: h.Now(), Creates: h.offers(who)}
+	b := view.Board{Fleet: h.Inventory.Snapshot(), Busy: h.Jobs.All(), Query: q, Space: space, Every: h.Every, Now: h.Now(), Creates: h.offers(who), Rows: &h.rows}
 	if h.Services != nil {
 		b.Services = h.Services.Report
 	}

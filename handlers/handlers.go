@@ -95,6 +95,7 @@ type Handlers struct {
 	sights  sights
 	pending *pending
 	batches batches
+	rows    view.Rows
 	deploys sync.Mutex // held from the last look at a draft until its job is there
 }
 

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"slices"
+	"sync"
 	"time"
 )
 
@@ -205,6 +206,26 @@ type Row struct {
 	Dots   string // services: "SVC ●●○"; dim, wherever it fits best
 	Menu   []Button
 	Button *Button
+	Kept   *Kept // of a row that is shown again as it is; else nil
+}
+
+// Kept is where platforms keep what they made of a block that is shown again as
+// it is, to whomever. Its methods are safe for concurrent use; nil keeps nothing.
+type Kept struct{ made sync.Map }
+
+// Load returns what was kept by a key, whose type is the platform's own.
+func (k *Kept) Load(key any) (made any, ok bool) {
+	if k == nil {
+		return nil, false
+	}
+	return k.made.Load(key)
+}
+
+// Keep keeps what was made, which nobody changes any more.
+func (k *Kept) Keep(key, made any) {
+	if k != nil {
+		k.made.Store(key, made)
+	}
 }
 
 // Item is a paragraph with a dim line below and one button beside it.

@@ -37,6 +37,7 @@ const (
 	maxPre         = 3000 // ours
 	maxName        = 40   // ours: on a row
 	maxFallback    = 4000 // bytes, of chat.update
+	rowSize        = 800  // bytes that most rows take; more is fine
 )
 
 // The marks that a control carries back in its value.
@@ -243,7 +244,6 @@ func suffix(state string) string {
 
 func (r *renderer) blocks(blocks []chat.Block) {
 	r.pieces, r.encoded = slices.Grow(r.pieces, len(blocks)), slices.Grow(r.encoded, 2*len(blocks))
-	r.json = slices.Grow(r.json, 800*len(blocks)) // a row takes so much
 	for _, b := range blocks {
 		switch b := b.(type) {
 		case chat.Heading:
@@ -317,7 +317,24 @@ func headed(h chat.Heading) chat.Text {
 	return chat.Texts(t, "\n", h.Below)
 }
 
+// rowKey is what a row depends on beside itself.
+type rowKey struct{ blockID, suffix string }
+
+// row adds a row as it was kept, or else draws it apart from the others, which
+// it may outlive.
 func (r *renderer) row(row chat.Row) {
+	key := rowKey{r.blockID(row.ID), r.suffix}
+	made, ok := row.Kept.Load(key)
+	if !ok {
+		alone := &renderer{suffix: r.suffix, json: make([]byte, 0, rowSize)}
+		alone.draw(row, key.blockID)
+		made = alone.pieces[0]
+		row.Kept.Keep(key, made)
+	}
+	r.pieces = append(r.pieces, made.(piece))
+}
+
+func (r *renderer) draw(row chat.Row, blockID string) {
 	name := cut(line(row.Name), maxName)
 	if blank(name) {
 		name = "–"
@@ -335,7 +352,7 @@ func (r *renderer) row(row chat.Row) {
 		}
 	}
 	s := sectionOf(t)
-	s.id = r.blockID(row.ID)
+	s.id = blockID
 	if menu := r.menu(row); len(menu.options) > 0 {
 		s.accessory = menu
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
@@ -26,6 +27,7 @@ type Board struct {
 	Space chat.Space
 	Every time.Duration // between two checks
 	Now   time.Time
+	Rows  *Rows // that were drawn; nil: all are drawn anew
 
 	Changed   time.Time // shared: when it last looked different
 	Confirmed time.Time // shared: when it was last confirmed without a change; zero: not since
@@ -485,9 +487,46 @@ func (b Board) rows(p page, shared bool) []chat.Block {
 	}
 	blocks := make([]chat.Block, 0, len(p.rows))
 	for _, c := range p.rows {
-		blocks = append(blocks, b.row(c))
+		blocks = append(blocks, b.Rows.of(b, c))
 	}
 	return blocks
+}
+
+// Rows keeps what was drawn of a fleet, for whomever looks at it next; another
+// fleet takes its place. Its methods are safe for concurrent use; nil keeps
+// nothing.
+type Rows struct {
+	mu    sync.Mutex
+	fleet *inventory.Snapshot
+	drawn map[*inventory.Container]drawn
+}
+
+type drawn struct {
+	row    chat.Block
+	report *services.Report // that it shows
+}
+
+// of is the row of a container. What somebody does with it, and how long it has
+// been up in its first hour, is not the fleet's, and drawn each time.
+func (r *Rows) of(b Board, c *inventory.Container) chat.Block {
+	fresh := c.State == inventory.Running && b.Now.Sub(c.BootedAt) < time.Hour
+	if r == nil || fresh || b.busy(c.ID) {
+		return b.row(c)
+	}
+	report := b.report(c.ID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fleet != b.Fleet {
+		r.fleet, r.drawn = b.Fleet, map[*inventory.Container]drawn{}
+	}
+	d, ok := r.drawn[c]
+	if !ok || d.report != report {
+		row := b.row(c)
+		row.Kept = new(chat.Kept)
+		d = drawn{row, report}
+		r.drawn[c] = d
+	}
+	return d.row
 }
 
 func (b Board) reading() bool {

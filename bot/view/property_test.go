@@ -1,6 +1,7 @@
 package view_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/pvechat/pvechat/bot/discord/discordtest"
 	"github.com/pvechat/pvechat/bot/inventory"
 	"github.com/pvechat/pvechat/bot/jobs"
+	"github.com/pvechat/pvechat/bot/services"
 	"github.com/pvechat/pvechat/bot/slack"
 	"github.com/pvechat/pvechat/bot/slack/slacktest"
 	"github.com/pvechat/pvechat/bot/view"
@@ -121,6 +123,65 @@ func TestEveryPageOfEveryFleetIsWithinTheLimits(t *testing.T) {
 							fits("home", b.Home())
 						}
 					}
+				}
+			}
+		}
+	}
+}
+
+// A row that was kept is the row that would be drawn, whatever has happened since.
+func TestAKeptRowIsTheOneThatWouldBeDrawn(t *testing.T) {
+	dice := rand.New(rand.NewPCG(6, 3))
+	var rows view.Rows
+	reports := map[inventory.ID]*services.Report{}
+	b := view.Board{Every: 30 * time.Second, Now: now, Changed: now, Services: func(id inventory.ID) *services.Report { return reports[id] }}
+	list := randomFleet(dice, 60)
+	src := &source{res: proxmox.Resources{At: now, Containers: list, Nodes: []proxmox.Node{{Name: "pve1", Status: "online"}}}}
+	inv := inventory.New(inventory.Config{Sources: []inventory.Source{src}, Store: store{}, Every: b.Every, Now: func() time.Time { return b.Now }})
+	refresh := func() {
+		if _, err := inv.Refresh(t.Context(), "home"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refresh()
+	for range 60 {
+		b.Fleet = inv.Snapshot()
+		of := func() inventory.ID {
+			list := b.Fleet.In(inventory.Running)
+			return list[dice.IntN(len(list))].ID
+		}
+		switch dice.IntN(5) {
+		case 0:
+			b.Busy = map[inventory.ID]jobs.Job{of(): {Action: jobs.Restart, Person: chat.Person{Name: "Ana"}, CreatedAt: b.Now}}
+		case 1:
+			b.Busy = nil
+		case 2:
+			reports[of()] = &services.Report{CheckedAt: b.Now, Services: make([]services.Service, 1+dice.IntN(7))}
+		case 3:
+			b.Now = b.Now.Add(time.Duration(dice.IntN(40)) * time.Minute)
+		case 4:
+			list[dice.IntN(len(list))].CPU = dice.Float64()
+			if src.err = nil; dice.IntN(2) == 0 {
+				src.err = errors.New("connection refused")
+			}
+			refresh()
+		}
+		for platform, space := range map[string]chat.Space{"slack": onS, "discord": onD} {
+			render := map[string]func(chat.Surface) (json.RawMessage, error){"slack": slack.Render, "discord": discord.Render}[platform]
+			b.Space, b.Filter = space, view.Filters()[dice.IntN(3)]
+			for _, look := range []func(view.Board) chat.Surface{
+				func(b view.Board) chat.Surface { return b.Message() },
+				func(b view.Board) chat.Surface { return b.Panel() },
+			} {
+				anew, kept := b, b
+				kept.Rows = &rows
+				want, err := render(look(anew))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, err := render(look(kept))
+				if err != nil || !bytes.Equal(got, want) {
+					t.Fatalf("on %s, kept:\n%s\n(%v) drawn anew:\n%s", platform, got, err, want)
 				}
 			}
 		}
