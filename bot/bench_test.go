@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -408,29 +410,49 @@ func starts(b *testing.B, n int) chat.Handler {
 	if err != nil {
 		b.Fatal(err)
 	}
+	var h *handlers.Handlers
 	runner := jobs.New(jobs.Config{
 		Clusters: map[string]jobs.Proxmox{"home": slow{}}, Store: db, Events: db, Inventory: inv, Holder: "bench", Now: time.Now, Log: log,
+		Accepted: func(ctx context.Context, j jobs.Job) error { return h.Accepted(ctx, j) },
 	})
-	h := handlers.New(handlers.Deps{
-		Log: log, Policy: rules, Inventory: inv, Jobs: runner, Live: live.New(live.Config{}), Events: db, Confirmations: db,
+	h = handlers.New(handlers.Deps{
+		Log: log, Policy: rules, Inventory: inv, Jobs: runner, Live: live.New(live.Config{}), Events: db, Confirmations: db, Audit: db,
 		Every: 30 * time.Second, Now: time.Now,
 	})
 	router, err := handlers.NewRouter(log, rules, db, inv, db, time.Now, h.Routes()...)
 	if err != nil {
 		b.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = runner.Run(ctx)
-	}()
-	b.Cleanup(func() { cancel(); <-ended })
 	stopped := inv.Snapshot().In(inventory.Stopped)
 	if len(stopped) == 0 {
 		b.Fatal("nothing to start")
 	}
-	return &eachOther{Handler: router, containers: stopped}
+	e := &eachOther{Handler: router, containers: stopped}
+	run := func() (stop func()) {
+		ctx, cancel := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() { _ = runner.Run(ctx) })
+		return func() { cancel(); running.Wait() }
+	}
+	stop := run()
+	b.Cleanup(func() { stop() })
+	e.settle = func() {
+		stop()
+		open, err := db.OpenJobs(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, j := range open {
+			if err := errors.Join(db.FinishJob(b.Context(), j.ID, j.Fence, jobs.Failed, "", 0), db.MarkNotified(b.Context(), j.ID)); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if err := runner.Sync(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		stop = run()
+	}
+	return e
 }
 
 // slow is a cluster that takes longer to answer than a chat platform.
@@ -444,6 +466,7 @@ func (slow) ContainerStatus(ctx context.Context, _ proxmox.Ref) (proxmox.Contain
 // eachOther makes of every command a new one, for another container.
 type eachOther struct {
 	chat.Handler
+	settle     func() // ends what was started
 	containers []*inventory.Container
 	n          atomic.Int64
 }

@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/pvechat/pvechat/bot/chat"
@@ -25,6 +26,11 @@ type Entry struct {
 	Job       string
 }
 
+// onContainer is an entry's target.
+func onContainer(name string, vmid int, cluster, node string) string {
+	return fmt.Sprintf("%s (CT %d on %s/%s)", name, vmid, cluster, node)
+}
+
 // Recorder appends to the audit.
 type Recorder interface {
 	Record(ctx context.Context, e Entry) error
@@ -43,7 +49,7 @@ type AuditPage struct {
 // AuditLog is where the audit is read, and where outcomes are added to it.
 type AuditLog interface {
 	AuditPage(ctx context.Context, p AuditPage) ([]Entry, error)
-	// RecordOnce appends the outcome of e.Job, unless it is there.
+	// RecordOnce appends an outcome of e.Job, unless it is there.
 	RecordOnce(ctx context.Context, e Entry) error
 }
 
@@ -71,6 +77,7 @@ type Confirmations interface {
 
 // Repeats tells a first delivery from a second one.
 type Repeats interface {
-	// First reports whether key is new; it is remembered for an hour.
+	// First reports whether key is new: it is remembered for an hour, and so is
+	// one of which a job was made, for as long as that is.
 	First(ctx context.Context, key string) (bool, error)
 }

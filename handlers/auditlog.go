@@ -96,22 +96,41 @@ func moment(s string, now time.Time) time.Time {
 	return t
 }
 
+// Accepted writes to the audit, once, who asked for a job. What is made of a
+// form or of several containers was written by the router.
+func (h *Handlers) Accepted(ctx context.Context, j jobs.Job) error {
+	if h.Audit == nil || j.Action == jobs.Create || j.Action.OfTemplate() || j.Batch != "" {
+		return nil
+	}
+	e := entryOf(j)
+	e.At, e.Outcome = j.CreatedAt, "accepted"
+	if j.Forced {
+		e.Action = force
+	}
+	return h.Audit.RecordOnce(ctx, e)
+}
+
 // auditOutcome adds how a job ended to the audit, once.
 func (h *Handlers) auditOutcome(ctx context.Context, j jobs.Job) error {
 	if h.Audit == nil {
 		return nil
 	}
-	detail := j.Error
+	e := entryOf(j)
+	e.At, e.Outcome, e.Detail = j.FinishedAt, string(j.State), j.Error
 	if j.UPID != "" {
-		detail = strings.TrimSpace(detail + " " + string(j.UPID))
+		e.Detail = strings.TrimSpace(e.Detail + " " + string(j.UPID))
 	}
-	target := fmt.Sprintf("%s (CT %d on %s/%s)", j.Name, j.VMID, j.Cluster, j.Node)
+	return h.Audit.RecordOnce(ctx, e)
+}
+
+// entryOf is what every line about a job says.
+func entryOf(j jobs.Job) Entry {
+	target := onContainer(j.Name, j.VMID, j.Cluster, j.Node)
 	if j.Action.OfTemplate() {
 		target = j.Name + " on " + j.Cluster
 	}
-	return h.Audit.RecordOnce(ctx, Entry{
-		At: j.FinishedAt, Platform: j.Person.Platform, PersonID: j.Person.ID, Person: j.Person.Name, Action: string(j.Action),
-		Container: j.Container, Target: target,
-		Outcome: string(j.State), Detail: detail, Request: j.Request, Job: j.ID,
-	})
+	return Entry{
+		Platform: j.Person.Platform, PersonID: j.Person.ID, Person: j.Person.Name, Action: string(j.Action),
+		Container: j.Container, Target: target, Request: j.Request, Job: j.ID,
+	}
 }

@@ -96,9 +96,10 @@ func (w *world) build() {
 	w.jobs = jobs.New(jobs.Config{
 		Clusters: map[string]jobs.Proxmox{"home": w.client}, TokenUser: map[string]string{"home": token},
 		Store: w.db, Events: w.db, Inventory: w.inv, Holder: "test", Now: time.Now, Log: log,
-		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
-		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
-		Maker:   w.create,
+		Accepted: func(ctx context.Context, j jobs.Job) error { return h.Accepted(ctx, j) },
+		Told:     func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
+		Waiting:  func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
+		Maker:    w.create,
 	})
 	history := inventory.NewHistory(inventory.HistoryConfig{
 		Clusters: map[string]inventory.Tasks{"home": w.client}, TokenUser: map[string]string{"home": token}, Store: w.db, Now: time.Now, Log: log,

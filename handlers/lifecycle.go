@@ -28,7 +28,7 @@ const force = "force"
 func (h *Handlers) lifecycleRoutes() []Route {
 	route := func(a jobs.Action, needs access.Permission, summary string) Route {
 		return Route{
-			Name: string(a), Needs: needs, Container: true, Audited: true,
+			Name: string(a), Needs: needs, Container: true, Audited: true, Job: true,
 			Handle: func(ctx context.Context, r *Request) chat.Answer { return h.act(ctx, r, a) },
 			Several: func(ctx context.Context, r *Request) chat.Answer {
 				return h.askSeveral(ctx, r, a, r.Containers, r.LeftOut)
@@ -46,8 +46,8 @@ func (h *Handlers) lifecycleRoutes() []Route {
 		remove,
 		{Name: "leftovers", Needs: access.Delete, Container: true, Handle: h.leftovers},
 		{Name: "log", Needs: access.View, Container: true, Handle: h.taskLog},
-		{Name: "force", Needs: access.Operate, Container: true, Audited: true, Handle: h.force},
-		{Name: "instead", Needs: access.Operate, Container: true, Audited: true, Handle: h.instead},
+		{Name: "force", Needs: access.Operate, Container: true, Audited: true, Job: true, Handle: h.force},
+		{Name: "instead", Needs: access.Operate, Container: true, Audited: true, Job: true, Handle: h.instead},
 		{Name: "several:pick", Needs: access.Operate, Handle: h.several},
 		{Name: "several:ask", Needs: access.Operate, Handle: h.askPicked},
 		{Name: "several:run", Needs: access.Operate, Audited: true, Handle: h.runSeveral},
@@ -185,10 +185,12 @@ func (h *Handlers) submit(ctx context.Context, r *Request, ask jobs.Ask) chat.An
 			return h.databaseTrouble(ctx, r, err)
 		}
 	}
-	ask.Container, ask.Person, ask.Channel, ask.Request = r.Container, r.Person, r.Channel, r.ID
+	ask.Container, ask.Person, ask.Channel, ask.Request, ask.Delivery = r.Container, r.Person, r.Channel, r.ID, r.Delivery()
 	j, err := h.Jobs.Submit(ctx, ask)
 	var busy *jobs.BusyError
 	switch {
+	case errors.Is(err, jobs.ErrRepeated):
+		return chat.Answer{} // the router says the rest
 	case errors.As(err, &busy):
 		r.Note("refused", "busy")
 		if h.tappedAgain(r, busy.Job) {
@@ -198,8 +200,7 @@ func (h *Handlers) submit(ctx context.Context, r *Request, ask jobs.Ask) chat.An
 	case err != nil:
 		return h.databaseTrouble(ctx, r, err)
 	}
-	r.Note("accepted", "")
-	r.NoteJob(j.ID)
+	r.Accept(j.ID)
 	return h.underWay(ctx, r, j, token)
 }
 

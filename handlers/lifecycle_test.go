@@ -266,3 +266,46 @@ func TestWhoIsAtItIsShownToEverybody(t *testing.T) {
 		t.Errorf("it does not end:\n%s", all)
 	}
 }
+
+// A platform that heard nothing delivers a click again, maybe to another
+// replica: it is answered once, and does nothing the second time.
+func TestASecondDeliveryDoesNothing(t *testing.T) {
+	w := newWorld(t)
+	press := func(delivery, id string) chat.Answer {
+		return w.do("ana", chat.Invocation{ID: delivery, Kind: chat.Pressed, Action: id, Source: chat.Ref{Platform: chat.Slack, Kind: chat.MessageRef, Channel: "C1", ID: "board"}})
+	}
+	silent := func(what string, a chat.Answer) {
+		t.Helper()
+		if a.Now != nil || a.Then != nil {
+			t.Errorf("%s is answered again:\n%s", what, text(a.Now))
+		}
+	}
+	says(t, press("1", w.id(102)+":start").Now, "wiki starting…")
+	silent("a start", press("1", w.id(102)+":start"))
+	w.settled()
+	silent("a start that has ended", press("1", w.id(102)+":start"))
+	says(t, press("2", w.id(102)+":start").Now, "is running")
+	silent("a refusal", press("2", w.id(102)+":start"))
+	w.press("ana", control(t, w.press("ana", w.id(102)+":stop").Now, "Stop container"))
+	w.settled()
+	silent("a start from before the stop", press("1", w.id(102)+":start"))
+	w.settled()
+	if ct, _ := w.pve.Container(102); ct.Running {
+		t.Error("it was started again")
+	}
+	entries, err := w.db.Audit(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, outcome := range []string{"accepted", "succeeded"} {
+		n := 0
+		for _, e := range entries {
+			if e.Action == "start" && e.Outcome == outcome {
+				n++
+			}
+		}
+		if n != 1 {
+			t.Errorf("the audit has %q %d times", outcome, n)
+		}
+	}
+}

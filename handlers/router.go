@@ -54,6 +54,11 @@ type Route struct {
 	// that another replica was given too does nothing the second time.
 	Audited bool
 
+	// Job routes change nothing but by one job, which is made with the
+	// request's Delivery and tells a second one by that. Nobody waits for
+	// anything else to be written before it.
+	Job bool
+
 	Handle Func
 
 	// Several, where a container route has it, answers instead when its command
@@ -75,6 +80,16 @@ type Request struct {
 	LeftOut    int
 
 	outcome, detail, job string
+	handed               bool // the audit's line is the job's
+}
+
+// Delivery is the same however often the platform delivers the request; "": that
+// cannot be told.
+func (r *Request) Delivery() string {
+	if r.Invocation.ID == "" {
+		return ""
+	}
+	return r.Person.Key() + ":" + r.Invocation.ID
 }
 
 // Note says how it ended, for the audit; without it, it was "ok".
@@ -82,6 +97,10 @@ func (r *Request) Note(outcome, detail string) { r.outcome, r.detail = outcome, 
 
 // NoteJob ties a job to the audit.
 func (r *Request) NoteJob(id string) { r.job = id }
+
+// Accept says that a job was made, which writes the audit's line itself: who
+// asked need not wait for that, and it comes also where this process ends before.
+func (r *Request) Accept(job string) { r.outcome, r.job, r.handed = "accepted", job, true }
 
 // Router finds the route of an invocation. It is a chat.Handler.
 type Router struct {
@@ -172,28 +191,41 @@ func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
 	}
 	ctx, cancel := context.WithTimeout(ctx, req.Route.Timeout)
 	defer cancel()
-	if req.Route.Audited && inv.ID != "" {
-		first, err := r.again.First(ctx, inv.Person.Key()+":"+inv.ID)
-		if err != nil {
-			log.WarnContext(ctx, "tell a repeat", "err", err) // what changes something needs the database itself, and says so
-		} else if !first {
-			log.InfoContext(ctx, "delivered a second time")
-			return repeated(inv)
-		}
+	if req.Route.Audited && !req.Route.Job && r.second(ctx, log, req) {
+		return repeated(inv)
 	}
 	handle := req.Route.Handle
 	if len(req.Containers) > 0 {
 		handle = req.Route.Several
 	}
 	a := handle(ctx, req)
+	if req.Route.Job && !req.handed && r.second(ctx, log, req) {
+		return repeated(inv)
+	}
 	if then, of := a.Then, ctx; then != nil {
 		a.Then = func(ctx context.Context) (chat.Surface, error) { return then(chat.SameRequest(ctx, of)) }
 	}
 	log.InfoContext(ctx, "answered", "outcome", cmp.Or(req.outcome, "ok"), "detail", req.detail, "job", req.job)
-	if req.Route.Audited {
+	if req.Route.Audited && !req.handed {
 		r.record(ctx, log, req, cmp.Or(req.outcome, "ok"))
 	}
 	return a
+}
+
+// second reports whether a request was delivered before, and says so.
+func (r *Router) second(ctx context.Context, log *slog.Logger, req *Request) bool {
+	if req.Delivery() == "" {
+		return false
+	}
+	first, err := r.again.First(ctx, req.Delivery())
+	if err != nil {
+		log.WarnContext(ctx, "tell a repeat", "err", err) // what changes something needs the database itself, and says so
+		return false
+	}
+	if !first {
+		log.InfoContext(ctx, "delivered a second time")
+	}
+	return !first
 }
 
 // repeated answers what another replica was given before. What became of it is
@@ -426,7 +458,7 @@ func (r *Router) record(ctx context.Context, log *slog.Logger, req *Request, out
 		Action: req.Route.Name, Outcome: outcome, Detail: req.detail, Request: req.ID, Job: req.job,
 	}
 	if c := req.Container; c != nil {
-		e.Container, e.Target = c.ID, fmt.Sprintf("%s (CT %d on %s/%s)", c.DisplayName(), c.VMID, c.Cluster, c.Node)
+		e.Container, e.Target = c.ID, onContainer(c.DisplayName(), c.VMID, c.Cluster, c.Node)
 	}
 	if err := r.audit.Record(context.WithoutCancel(ctx), e); err != nil {
 		log.ErrorContext(ctx, "write the audit", "err", err)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/uptrace/bun"
 
+	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/handlers"
 )
 
@@ -22,8 +23,15 @@ const remembered = time.Hour
 
 var _ handlers.Repeats = (*DB)(nil)
 
-// First reports whether key is new within the last hour.
+// First reports whether key is new within the last hour, and no job was made of
+// it.
 func (db *DB) First(ctx context.Context, key string) (bool, error) {
+	switch _, made, err := db.Job(ctx, jobs.IDOf(key)); {
+	case err != nil:
+		return false, err
+	case made:
+		return false, nil
+	}
 	row := invocationRow{Key: text(key)}
 	n, err := changed(db.bun.NewInsert().Model(&row).
 		Value("expires_at", "?", db.engine.in(remembered)).

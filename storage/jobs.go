@@ -129,7 +129,7 @@ func (db *DB) CreateJob(ctx context.Context, j jobs.Job, lease time.Duration, su
 			return created, nil
 		case errors.As(err, &busy):
 			return jobs.Job{}, busy
-		case errors.Is(err, jobs.ErrNoDraft):
+		case errors.Is(err, jobs.ErrNoDraft), errors.Is(err, jobs.ErrRepeated):
 			return jobs.Job{}, err
 		case !errors.Is(err, errEndedMeanwhile):
 			return jobs.Job{}, fmt.Errorf("storage: creating a job: %w", err)
@@ -173,7 +173,7 @@ func (db *DB) insertJob(ctx context.Context, tx bun.IDB, j jobs.Job, lease time.
 	row := newJobRow(j)
 	insert := tx.NewInsert().Model(&row).
 		Value("lease_until", "?", db.engine.in(lease)).
-		On("CONFLICT (container_id) WHERE finished_at IS NULL DO NOTHING").
+		On("CONFLICT DO NOTHING").
 		Returning("created_at, lease_until")
 	if j.CreatedAt.IsZero() {
 		insert = insert.Value("created_at", "?", db.engine.in(0))
@@ -185,16 +185,19 @@ func (db *DB) insertJob(ctx context.Context, tx bun.IDB, j jobs.Job, lease time.
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return jobs.Job{}, err
 	}
-	open, found, err := one[jobRow](ctx, tx.NewSelect().
-		Where("container_id = ?", text(j.Container)).
-		Where("finished_at IS NULL"))
+	in, found, err := one[jobRow](ctx, tx.NewSelect().
+		Where("id = ?", text(j.ID)).
+		WhereOr("container_id = ? AND finished_at IS NULL", text(j.Container)).
+		OrderExpr("id = ? DESC", text(j.ID)).Limit(1))
 	switch {
 	case err != nil:
 		return jobs.Job{}, err
 	case !found:
 		return jobs.Job{}, errEndedMeanwhile
+	case string(in.ID) == j.ID:
+		return jobs.Job{}, jobs.ErrRepeated
 	}
-	return jobs.Job{}, &jobs.BusyError{Job: open.job()}
+	return jobs.Job{}, &jobs.BusyError{Job: in.job()}
 }
 
 // ClaimJob takes over the oldest open job whose lease has ended.

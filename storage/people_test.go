@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/pvechat/pvechat/bot/alerts"
 	"github.com/pvechat/pvechat/bot/chat"
 	"github.com/pvechat/pvechat/bot/inventory"
+	"github.com/pvechat/pvechat/bot/jobs"
 	"github.com/pvechat/pvechat/handlers"
 	"github.com/pvechat/pvechat/storage"
 	"github.com/pvechat/pvechat/storage/seal"
@@ -144,6 +146,36 @@ func TestADeliveryIsNewOnce(t *testing.T) {
 		must(t, db.PurgeInvocations(ctx))
 		if n := query[int](t, db, "SELECT count(*) FROM invocations"); n != 1 {
 			t.Errorf("%d deliveries are remembered", n)
+		}
+	})
+}
+
+func TestADeliveryThatMadeAJobIsNotNew(t *testing.T) {
+	forEachEngine(t, func(t *testing.T, db *storage.DB) {
+		const delivery = "slack:U1:2"
+		ask := start108("c")
+		ask.ID = jobs.IDOf(delivery)
+		_, err := db.CreateJob(t.Context(), ask, hour, "")
+		must(t, err)
+		if ok, err := db.First(t.Context(), delivery); err != nil || ok {
+			t.Errorf("it is new: %v, %v", ok, err)
+		}
+		again := func(when string) {
+			t.Helper()
+			if _, err := db.CreateJob(t.Context(), ask, hour, ""); !errors.Is(err, jobs.ErrRepeated) {
+				t.Errorf("%s: %v", when, err)
+			}
+			if _, err := db.CreateJob(t.Context(), ask, hour, "another"); !errors.Is(err, jobs.ErrRepeated) {
+				t.Errorf("%s, instead of another: %v", when, err)
+			}
+		}
+		again("while its job is open")
+		must(t, db.FinishJob(t.Context(), ask.ID, 1, jobs.Succeeded, "", 0))
+		again("after its job")
+		other := create(t, db, "c", hour)
+		again("while another job is open")
+		if open, err := db.OpenJobs(t.Context()); err != nil || len(open) != 1 || open[0].ID != other.ID {
+			t.Errorf("open: %+v, %v", open, err)
 		}
 	})
 }

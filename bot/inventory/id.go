@@ -1,6 +1,9 @@
 package inventory
 
-import "crypto/rand"
+import (
+	"crypto/rand"
+	"crypto/sha256"
+)
 
 // alphabet leaves out what people confuse.
 const alphabet = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -9,6 +12,17 @@ const alphabet = "23456789abcdefghjkmnpqrstuvwxyz"
 func Token(n int) string {
 	b := make([]byte, n)
 	rand.Read(b) // never fails, see its documentation
+	return readable(b)
+}
+
+// TokenOf returns the 20 such characters that stand for s, and hardly ever for
+// anything else.
+func TokenOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return readable(sum[:20])
+}
+
+func readable(b []byte) string {
 	for i := range b {
 		b[i] = alphabet[int(b[i])%len(alphabet)]
 	}

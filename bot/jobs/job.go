@@ -99,7 +99,8 @@ func (e *BusyError) Error() string {
 // process has taken the job over.
 type Store interface {
 	// CreateJob inserts an open job, held by j.Holder for the lease, with its
-	// fence 1. It returns *BusyError where the container has an open one,
+	// fence 1. It returns [ErrRepeated] where there is a job of its ID, and
+	// *BusyError where the container has an open one,
 	// unless that is supersede: then that one becomes superseded in the same
 	// transaction. So is its Draft dropped; it returns [ErrNoDraft] where there
 	// is none (any more).

@@ -53,6 +53,10 @@ type Config struct {
 	// Changed is told whenever a container becomes busy or free.
 	Changed func(inventory.ID)
 
+	// Accepted is given every job before anything is asked of Proxmox for it,
+	// and once more by each process that takes it over.
+	Accepted func(ctx context.Context, j Job) error
+
 	// Told is given every finished job once; an error makes it come again.
 	Told func(ctx context.Context, j Job) error
 
@@ -288,17 +292,27 @@ type Ask struct {
 	Person    chat.Person
 	Channel   string
 	Request   string
+
+	// Delivery is what the platform gave, as often as it gives it; "": it is
+	// not told from another one.
+	Delivery string
 }
 
-// Submit writes the job down and begins it. It returns *BusyError where the
-// container has an open job, and [ErrNoDraft] where its draft is gone, after
-// which nothing has been sent.
+// IDOf is the id of the job that a delivery makes, or made.
+func IDOf(delivery string) string { return inventory.TokenOf(delivery) }
+
+// Submit writes the job down and begins it. It returns [ErrRepeated] where its
+// delivery has made a job before, *BusyError where the container has an open
+// job, and [ErrNoDraft] where its draft is gone, after which nothing has been sent.
 func (r *Runner) Submit(ctx context.Context, a Ask) (Job, error) {
 	c := a.Container
 	j := Job{
 		ID: inventory.Token(10), Container: c.ID, Cluster: c.Cluster, Node: c.Node, VMID: c.VMID, Name: c.DisplayName(),
 		Action: a.Action, Forced: a.Forced, Leftovers: a.Leftovers, Spec: a.Spec, Progress: a.Progress, Draft: a.Draft, Batch: a.Batch, BatchSize: a.BatchSize,
 		State: Submitting, Person: a.Person, Channel: a.Channel, Request: a.Request, CreatedAt: r.cfg.Now(), Holder: r.cfg.Holder,
+	}
+	if a.Delivery != "" {
+		j.ID = IDOf(a.Delivery)
 	}
 	created, err := r.cfg.Store.CreateJob(ctx, j, lease, "")
 	var open *BusyError
@@ -364,6 +378,9 @@ func (r *Runner) carry(ctx context.Context, j Job) {
 	defer cancel(nil)
 	wg.Go(func() { r.keepLease(held, j, cancel, end) })
 
+	if r.cfg.Accepted != nil {
+		r.logFailure(ctx, "write down who asked", r.cfg.Accepted(ctx, j))
+	}
 	w := &work{Runner: r, pve: r.cfg.Clusters[j.Cluster], Job: j, end: end}
 	w.State, w.Error = w.act(held, wanted)
 	if held.Err() != nil {

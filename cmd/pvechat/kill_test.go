@@ -220,6 +220,8 @@ func killed(t *testing.T, program, database string, replica bool) {
 	}
 	w.Told()
 
+	// Whoever has a job writes down who asked, before anything is sent.
+	w.AwaitNone(`SELECT count(*) FROM jobs WHERE (SELECT count(*) FROM audit WHERE audit.job = jobs.id AND audit.outcome = 'accepted') <> 1`)
 	for _, j := range jobs {
 		t.Run(fmt.Sprintf("%s/%s", j.on, j.arrow), func(t *testing.T) {
 			var want []string

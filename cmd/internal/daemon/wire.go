@@ -225,10 +225,11 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 	})
 	runner := jobs.New(jobs.Config{
 		Clusters: parts.jobs, TokenUser: parts.users, Store: db, Events: db, Inventory: inv, Holder: d.replica.name, Now: time.Now, Log: d.log,
-		Changed: func(id inventory.ID) { keep.Touch(); alarm.Acted(id) },
-		Told:    func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
-		Waiting: func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
-		Maker:   made.creator,
+		Changed:  func(id inventory.ID) { keep.Touch(); alarm.Acted(id) },
+		Accepted: func(ctx context.Context, j jobs.Job) error { return h.Accepted(ctx, j) },
+		Told:     func(ctx context.Context, j jobs.Job) error { return h.Told(ctx, j) },
+		Waiting:  func(ctx context.Context, j jobs.Job) { h.Waiting(ctx, j) },
+		Maker:    made.creator,
 	})
 	watched := make([]chat.Platform, len(d.platforms))
 	for i, p := range d.platforms {
