@@ -83,6 +83,7 @@ func (d *Dispatcher) Handle(ctx context.Context, inv chat.Invocation) chat.Answe
 		d.metrics.clicks.WithLabelValues(string(inv.Platform()), "repeat").Inc()
 		return chat.Answer{}
 	}
+	_ = roomy(0)
 	a := d.next.Handle(ctx, inv)
 	d.metrics.clicks.WithLabelValues(string(inv.Platform()), "answered").Inc()
 	d.metrics.latency.WithLabelValues(string(inv.Platform())).Observe(time.Since(began).Seconds())

@@ -83,6 +83,19 @@ type Request struct {
 	handed               bool // the audit's line is the job's
 }
 
+// newRequest names a request by its delivery, where that has an id: the second
+// one is found beside the first.
+func newRequest(inv chat.Invocation) *Request {
+	const length = 6
+	r := &Request{Invocation: inv}
+	if d := r.Delivery(); d != "" {
+		r.ID = inventory.TokenOf(d)[:length]
+	} else {
+		r.ID = inventory.Token(length)
+	}
+	return r
+}
+
 // Delivery is the same however often the platform delivers the request; "": that
 // cannot be told.
 func (r *Request) Delivery() string {
@@ -158,7 +171,7 @@ func (r *Router) Commands() []chat.Command { return slices.Clone(r.commands) }
 
 // Handle answers one invocation.
 func (r *Router) Handle(ctx context.Context, inv chat.Invocation) chat.Answer {
-	req := &Request{Invocation: inv, ID: inventory.Token(6)}
+	req := newRequest(inv)
 	log := r.log.With("request", req.ID, "platform", inv.Platform(), "person", inv.Person.ID, "kind", inv.Kind.String())
 	var answer *chat.Answer
 	var known bool

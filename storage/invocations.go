@@ -26,10 +26,11 @@ var _ handlers.Repeats = (*DB)(nil)
 // First reports whether key is new within the last hour, and no job was made of
 // it.
 func (db *DB) First(ctx context.Context, key string) (bool, error) {
-	switch _, made, err := db.Job(ctx, jobs.IDOf(key)); {
-	case err != nil:
-		return false, err
-	case made:
+	made, err := db.bun.NewSelect().Model((*jobRow)(nil)).Where("id = ?", text(jobs.IDOf(key))).Exists(ctx)
+	if err != nil {
+		return false, fmt.Errorf("storage: looking for a delivery's job: %w", err)
+	}
+	if made {
 		return false, nil
 	}
 	row := invocationRow{Key: text(key)}

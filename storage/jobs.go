@@ -171,19 +171,9 @@ func (db *DB) createJob(ctx context.Context, j jobs.Job, lease time.Duration, su
 // to see that something is under way.
 func (db *DB) insertJob(ctx context.Context, tx bun.IDB, j jobs.Job, lease time.Duration) (jobs.Job, error) {
 	row := newJobRow(j)
-	insert := tx.NewInsert().Model(&row).
-		Value("lease_until", "?", db.engine.in(lease)).
-		On("CONFLICT DO NOTHING").
-		Returning("created_at, lease_until")
-	if j.CreatedAt.IsZero() {
-		insert = insert.Value("created_at", "?", db.engine.in(0))
-	}
-	n, err := changed(insert.Exec(ctx))
-	if err == nil && n == 1 {
-		return row.job(), nil
-	}
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return jobs.Job{}, err
+	inserted, err := db.engine.insertJob(ctx, tx, &row, lease)
+	if err != nil || inserted {
+		return row.job(), err
 	}
 	in, found, err := one[jobRow](ctx, tx.NewSelect().
 		Where("id = ?", text(j.ID)).
@@ -380,7 +370,7 @@ func (db *DB) UnnotifiedJobs(ctx context.Context) ([]jobs.Job, error) {
 // for.
 func (db *DB) BatchJobs(ctx context.Context, batch string) ([]jobs.Job, error) {
 	return db.listJobs(ctx, func(q *bun.SelectQuery) *bun.SelectQuery {
-		return q.Where("batch = ?", text(batch)).Order("created_at", "id")
+		return q.Where("batch <> ''").Where("batch = ?", text(batch)).Order("created_at", "id")
 	})
 }
 

@@ -336,7 +336,7 @@ func TestRepairLeavesWhatItCannotMend(t *testing.T) {
 			}
 		}
 		wantText(t, err,
-			"table jobs has index jobs_untold as (node), it should be (finished_at where notified_at is null)",
+			"table jobs has index jobs_untold as (node), it should be (finished_at where finished_at is not null and notified_at is null)",
 			"table clusters has column claimed as (text, nullable), it should be (",
 			"table clusters has an unknown column must (text, not null)",
 			"table clusters has the primary key (none), it should be (name)",

@@ -84,6 +84,11 @@ type engine interface {
 	// claimTick is [inventory.Store]'s ClaimTick.
 	claimTick(ctx context.Context, db *bun.DB, cluster string, period time.Duration) (bool, error)
 
+	// insertJob inserts an open job with a lease, created now where that is not
+	// set, and fills in both. It reports false where there is a job of its id, or
+	// an open one of its container.
+	insertJob(ctx context.Context, tx bun.IDB, row *jobRow, lease time.Duration) (bool, error)
+
 	// exclusively runs f while no other process does.
 	exclusively(ctx context.Context, db *bun.DB, log *slog.Logger, f func() error) error
 	// inspect describes the tables that are there.
@@ -127,7 +132,7 @@ func open(ctx context.Context, c Config, files fs.FS) (_ *DB, err error) {
 		db.engine = postgres{}
 		pool, dialect, err = openPostgres(c.URL)
 	case "sqlite":
-		db.engine = sqlite{}
+		db.engine = sqlite{new(preparedInsert)}
 		pool, dialect, db.lock, err = openSQLite(ctx, rest, c)
 	default:
 		return nil, errors.New("storage: the database's URL is neither postgres://… nor sqlite:PATH")

@@ -147,7 +147,7 @@ func describe(columns []inspectedColumn, indexes []inspectedIndex) description {
 
 // normalWhere takes differences out of a predicate that mean nothing.
 func normalWhere(s string) string {
-	return strings.ToLower(strings.Join(strings.Fields(strings.ReplaceAll(s, `"`, "")), " "))
+	return strings.ToLower(strings.Join(strings.Fields(strings.NewReplacer(`"`, "", "::text", "").Replace(s)), " "))
 }
 
 // Drift is one difference between the tables that this program needs and those

@@ -10,7 +10,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/uptrace/bun"
@@ -19,7 +22,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 )
 
-type sqlite struct{}
+type sqlite struct{ jobs *preparedInsert }
 
 // sqliteOptions of a connection. Without _txlock=immediate a transaction that
 // reads before it writes fails under load, whatever the busy_timeout; without
@@ -97,6 +100,61 @@ func (sqlite) auditGuards(ctx context.Context, db bun.IDB) (names []string, err 
 // SQLite's own knows only milliseconds.
 func (sqlite) in(d time.Duration) bun.Safe {
 	return bun.Safe("'" + time.Now().Add(d).UTC().Format(momentLayout) + "'")
+}
+
+func (s sqlite) insertJob(ctx context.Context, tx bun.IDB, row *jobRow, lease time.Duration) (bool, error) {
+	now := time.Now()
+	if row.CreatedAt.IsZero() {
+		row.CreatedAt = moment{now}
+	}
+	stored := func(t time.Time) moment { return moment{t.UTC().Truncate(time.Microsecond)} }
+	row.CreatedAt, row.LeaseUntil = stored(row.CreatedAt.Time), stored(now.Add(lease))
+	var n int64
+	var err error
+	if db, alone := tx.(*bun.DB); alone {
+		n, err = changed(s.jobs.exec(ctx, db, row))
+	} else {
+		n, err = changed(tx.NewInsert().Model(row).On("CONFLICT DO NOTHING").Returning("NULL").Exec(ctx))
+	}
+	return n == 1, err
+}
+
+// preparedInsert inserts rows of one model unless they meet one that is there. A
+// person waits for such a row, and SQLite takes as long to read a statement as
+// to carry it out: this one is read once.
+type preparedInsert struct {
+	mu     sync.Mutex
+	fields []*schema.Field
+	stmt   *sql.Stmt
+}
+
+func (p *preparedInsert) exec(ctx context.Context, db *bun.DB, row any) (sql.Result, error) {
+	v := reflect.ValueOf(row).Elem()
+	if err := p.prepare(ctx, db, v.Type()); err != nil {
+		return nil, err
+	}
+	args := make([]any, len(p.fields))
+	for i, f := range p.fields {
+		args[i] = f.Value(v).Interface()
+	}
+	return p.stmt.ExecContext(ctx, args...)
+}
+
+func (p *preparedInsert) prepare(ctx context.Context, db *bun.DB, model reflect.Type) (err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stmt != nil {
+		return nil
+	}
+	table := db.Table(model)
+	var names []string
+	for _, f := range table.Fields {
+		names = append(names, string(f.SQLName))
+	}
+	p.fields = table.Fields
+	p.stmt, err = db.DB.PrepareContext(ctx, fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s) ON CONFLICT DO NOTHING",
+		table.SQLName, strings.Join(names, ", "), strings.Repeat(", ?", len(names)-1)))
+	return err
 }
 
 func (sqlite) shared() bool { return false }

@@ -307,12 +307,12 @@ func IDOf(delivery string) string { return inventory.TokenOf(delivery) }
 func (r *Runner) Submit(ctx context.Context, a Ask) (Job, error) {
 	c := a.Container
 	j := Job{
-		ID: inventory.Token(10), Container: c.ID, Cluster: c.Cluster, Node: c.Node, VMID: c.VMID, Name: c.DisplayName(),
+		Container: c.ID, Cluster: c.Cluster, Node: c.Node, VMID: c.VMID, Name: c.DisplayName(),
 		Action: a.Action, Forced: a.Forced, Leftovers: a.Leftovers, Spec: a.Spec, Progress: a.Progress, Draft: a.Draft, Batch: a.Batch, BatchSize: a.BatchSize,
 		State: Submitting, Person: a.Person, Channel: a.Channel, Request: a.Request, CreatedAt: r.cfg.Now(), Holder: r.cfg.Holder,
 	}
-	if a.Delivery != "" {
-		j.ID = IDOf(a.Delivery)
+	if j.ID = IDOf(a.Delivery); a.Delivery == "" {
+		j.ID = inventory.Token(10)
 	}
 	created, err := r.cfg.Store.CreateJob(ctx, j, lease, "")
 	var open *BusyError
