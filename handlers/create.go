@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -219,6 +220,14 @@ func (h *Handlers) at(s create.Spec) create.Place {
 	p.Template, _ = h.library().Find(s.Template)
 	p.Cluster, _ = snap.Cluster(s.Cluster)
 	_, p.SSH = h.Guests[s.Cluster]
+	if h.Services != nil {
+		p.Addrs = func(id inventory.ID) []netip.Addr {
+			if r := h.Services.Report(id); r != nil {
+				return r.Addrs
+			}
+			return nil
+		}
+	}
 	return p
 }
 
@@ -346,6 +355,9 @@ func (h *Handlers) before(s create.Spec, step string) string {
 func (h *Handlers) wrong(p chat.Person, s create.Spec) map[create.Field]string {
 	at := h.at(s)
 	wrong := s.Check(at)
+	if s.Lacks(at) {
+		h.Catalog.Soon(s.Cluster) // an admin may have granted it since
+	}
 	if at.Template.ID == "" {
 		wrong[create.FieldTemplate] = "The template " + s.Template + " is not there any more. Choose another one."
 	}

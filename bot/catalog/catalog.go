@@ -24,6 +24,8 @@ type Source interface {
 	OSTemplates(ctx context.Context, node, storage string) ([]proxmox.Volume, error)
 	Appliances(ctx context.Context, node string) ([]proxmox.Appliance, error)
 	Bridges(ctx context.Context, node string) ([]string, error)
+	Permissions(ctx context.Context) (proxmox.Permissions, error)
+	Version(ctx context.Context) (proxmox.Version, error)
 }
 
 // Config is what New needs.
@@ -41,6 +43,8 @@ type Offer struct {
 	Templates []OSTemplate        // that are on storages, by system, the newest of each first
 	Downloads []proxmox.Appliance // all that Proxmox offers, plain systems first
 	Bridges   map[string][]string // by node
+	May       proxmox.Permissions // of the token; nil: not known
+	Version   proxmox.Version     // of Proxmox; zero: not known
 }
 
 // OSTemplate is a template's file, on one storage or several.
@@ -161,14 +165,26 @@ func (o Offer) Download(system string) (string, bool) {
 
 // Catalog keeps the offers. Its methods are safe for concurrent use.
 type Catalog struct {
-	cfg Config
+	cfg  Config
+	soon chan string // clusters to be read again
 
 	mu     sync.Mutex
 	offers map[string]Offer
 }
 
 // New makes a Catalog. It does no I/O.
-func New(cfg Config) *Catalog { return &Catalog{cfg: cfg, offers: map[string]Offer{}} }
+func New(cfg Config) *Catalog {
+	return &Catalog{cfg: cfg, soon: make(chan string, 1), offers: map[string]Offer{}}
+}
+
+// Soon has Run read a cluster's offer again, where somebody may just have mended
+// it. It never waits.
+func (c *Catalog) Soon(cluster string) {
+	select {
+	case c.soon <- cluster:
+	default: // it is reading, or about to
+	}
+}
 
 // Times of the background reading.
 const (
@@ -185,6 +201,9 @@ func (c *Catalog) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
+		case name := <-c.soon:
+			c.Refresh(ctx, name)
+			continue
 		case <-timer.C:
 		}
 		next := every
@@ -224,6 +243,12 @@ func (c *Catalog) Refresh(ctx context.Context, cluster string) {
 			o.Err = cmp.Or(o.Err, err)
 		}
 		return err != nil
+	}
+	if may, err := pve.Permissions(ctx); !failed(err) {
+		o.May = may
+	}
+	if version, err := pve.Version(ctx); !failed(err) {
+		o.Version = version
 	}
 	files := map[string]*OSTemplate{}
 	var offered []proxmox.Appliance

@@ -949,6 +949,54 @@ func TestASpecIsCheckedWithoutAskingProxmox(t *testing.T) {
 		if wrong := proposed.Check(place); wrong[create.FieldTemplate] == "" {
 			t.Error("without SSH a template with scripts passes")
 		}
+		place.SSH = true
+		fixed := proposed
+		fixed.IP = "192.0.2.77/24"
+		running := place.Fleet.In(inventory.Running)[0]
+		place.Addrs = func(id inventory.ID) []netip.Addr {
+			if id == running.ID {
+				return []netip.Addr{netip.MustParseAddr("192.0.2.77")}
+			}
+			return nil
+		}
+		if had := fixed.Had(place); had != running {
+			t.Errorf("the address was %v's, want %v", had, running)
+		}
+		if had := proposed.Had(place); had != nil {
+			t.Errorf("with DHCP the address was %v's", had)
+		}
+		for is, test := range map[string]struct {
+			at, lacks string
+			change    func(*create.Spec)
+			field     create.Field
+		}{
+			"VM.Allocate on /vms,":                                    {"/", "VM.Allocate", nil, create.FieldNode},
+			"VM.Config.Options on /vms/170,":                          {"/vms/170", "VM.Config.Options", func(s *create.Spec) { s.VMID = 170 }, create.FieldNode},
+			"Datastore.AllocateSpace on /storage/" + proposed.Storage: {"/storage/" + proposed.Storage, "Datastore.AllocateSpace", nil, create.FieldStorage},
+			"SDN.Use on /sdn/zones/localnetwork/vmbr0,":               {"/sdn", "SDN.Use", nil, create.FieldBridge},
+			"SDN.Use on /sdn/zones/localnetwork/vmbr0/20,":            {"/sdn/zones/localnetwork", "SDN.Use", func(s *create.Spec) { s.VLAN = 20 }, create.FieldBridge},
+			"Sys.Modify on /,":                                        {"/", "Sys.Modify", func(s *create.Spec) { s.Privileged = true }, create.FieldOptions},
+			"Datastore.AllocateTemplate on /storage/":                 {"/storage", "Datastore.AllocateTemplate", nil, create.FieldTemplate},
+		} {
+			may := proxmox.Permissions{"/": {}, test.at: {}}
+			for _, p := range proxmoxtest.Administrator() {
+				may["/"][p], may[test.at][p] = true, true
+			}
+			delete(may[test.at], test.lacks)
+			s, at := proposed, place
+			if test.field == create.FieldTemplate { // it is not there yet
+				at.Offer.Templates = nil
+			}
+			if at.Offer.May = may; test.change != nil {
+				test.change(&s)
+			}
+			if wrong := s.Check(at); len(wrong) != 1 || !strings.Contains(wrong[test.field], "lacks "+is) {
+				t.Errorf("%s: %v", is, wrong)
+			}
+			if !s.Lacks(at) || proposed.Lacks(place) {
+				t.Errorf("%s: whether it lacks something is %v, and without that %v", is, s.Lacks(at), proposed.Lacks(place))
+			}
+		}
 		if n := l.pve.Count("GET", "/*"); n != before {
 			t.Errorf("%d requests", n-before)
 		}

@@ -130,6 +130,25 @@ type Place struct {
 	Offer    catalog.Offer
 	Fleet    *inventory.Snapshot
 	SSH      bool // pvechat can enter containers of this cluster
+
+	// Addrs are the addresses that a container had when it was last entered;
+	// nil: they are not known.
+	Addrs func(inventory.ID) []netip.Addr
+}
+
+// Had returns a running container that had the spec's fixed address when it was
+// last entered; nil where none is known to. Both may be on networks of their own.
+func (s Spec) Had(p Place) *inventory.Container {
+	net, err := netip.ParsePrefix(s.IP)
+	if err != nil || p.Addrs == nil {
+		return nil
+	}
+	for _, c := range p.Fleet.In(inventory.Running) {
+		if c.Cluster == s.Cluster && slices.Contains(p.Addrs(c.ID), net.Addr()) {
+			return c
+		}
+	}
+	return nil
 }
 
 // Check says what is wrong with a spec, a sentence for each field, from what is
@@ -144,6 +163,7 @@ func (s Spec) Check(p Place) map[Field]string {
 	s.checkName(p, say)
 	s.checkSize(p, say)
 	s.checkNetwork(p, say)
+	s.checkPrivileges(p, say)
 	for _, t := range s.Tags {
 		if !tag.MatchString(t) {
 			say(FieldTags, "%.40q is no tag: small letters, digits, '_', '+', '.' and '-'.", t)

@@ -332,6 +332,10 @@ func (w Wizard) review() []chat.Block {
 		}
 		blocks = append(blocks, chat.Para{Text: append(said, chat.Texts("\n→ Go back and change it. Nothing was made.")...)})
 	}
+	if had := s.Had(w.At); had != nil {
+		addr, _, _ := strings.Cut(s.IP, "/")
+		blocks = append(blocks, chat.Para{Text: chat.Texts(markWarn+" ", chat.B(addr), " was the address of ", chat.B(had.DisplayName()), " when that was last looked at. On one network, only one of them can have it.")})
+	}
 	id := "It gets the next free number"
 	switch {
 	case s.Fixed:

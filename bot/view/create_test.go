@@ -96,6 +96,9 @@ func creations(tb testing.TB, space chat.Space, snap *inventory.Snapshot, id inv
 	wrong := w
 	wrong.Wrong = map[create.Field]string{create.FieldVMID: "126 was taken meanwhile.", create.FieldHostname: "wiki is taken, by CT 104 on pve2."}
 	wrong.Here = false
+	had := w
+	had.Spec.IP, had.Spec.Gateway = "192.168.10.20/24", "192.168.10.1"
+	had.At.Addrs = func(inventory.ID) []netip.Addr { return []netip.Addr{netip.MustParseAddr("192.168.10.20")} }
 	part, ok := w.Part(view.StepSettings, 0)
 	if !ok {
 		tb.Fatal("the settings have no part")
@@ -138,7 +141,7 @@ func creations(tb testing.TB, space chat.Space, snap *inventory.Snapshot, id inv
 	ct := &inventory.Container{Record: inventory.Record{ID: id, Cluster: "home", Node: "pve1", VMID: 126, Hostname: "wiki", State: inventory.Creating}}
 	return map[string]chat.Surface{
 		"create-template": w.Form(view.StepTemplate), "create-settings": w.Form(view.StepSettings), "create-services": w.Form(view.StepServices),
-		"create-review": w.Form(view.StepReview), "create-review-wrong": wrong.Form(view.StepReview), "create-settings-part": part,
+		"create-review": w.Form(view.StepReview), "create-review-wrong": wrong.Form(view.StepReview), "create-review-had": had.Form(view.StepReview), "create-settings-part": part,
 		"create-deploying": view.Deploying(ct, true), "create-ended": view.DraftEnded(),
 		"creation-begins": fresh.Message(true), "creation": going.Message(true), "creation-panel": going.Panel(), "creation-done": done.Message(true),
 		"creation-failed": failed.Message(true), "creation-nothing": never.Message(true), "creation-cancelled": cancelled.Message(true),

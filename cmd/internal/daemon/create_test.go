@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net/netip"
 	"os"
 	"strings"
@@ -270,4 +271,49 @@ func wholeWay(t *testing.T, on daemontest.Platform, engine storagetest.Engine, o
 	w.Told()
 	w.AwaitNone(`SELECT count(*) FROM containers WHERE gone_at IS NULL AND vmid <> 101`)
 	w.Correct()
+}
+
+// What the token lacks is said on the way to a container, with nothing sent;
+// once it is granted, the next try goes on.
+func TestAMissingPrivilegeIsToldBeforeDeploy(t *testing.T) {
+	onBoth(t, func(t *testing.T, on daemontest.Platform) {
+		var mirror atomic.Int32
+		w := newYard(t, &mirror)
+		grant := func(more map[string][]string) {
+			rights := map[string][]string{"/": proxmoxtest.Administrator()}
+			maps.Copy(rights, more)
+			w.PVE.Token(daemontest.Token, "pve-secret", rights)
+		}
+		grant(map[string][]string{"/storage/local-lvm": {"Datastore.Audit"}})
+		ana := w.Person(on, "Ana", "admin")
+		w.Run()
+		step := ana.Creates()
+		next := func() { ana.Sees("Debian 13 on pve1").Press("Next") }
+		if on == daemontest.Slack {
+			step.Submit(map[string]string{"template": "debian"})
+			next = func() { ana.Sees("Debian 13 on pve1").Submit(map[string]string{"hostname": "shop"}) }
+		} else {
+			step.Press("Debian 13")
+			ana.Sees("1 Template", "Each has its page").Press("Next")
+		}
+		next()
+		ana.Sees("lacks Datastore.AllocateSpace on /storage/local-lvm", "/pve doctor")
+		if n := len(w.Sent(100)); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+		grant(nil)
+		ana.Until("the next step", func() bool {
+			switch {
+			case ana.Count("What Debian 13 does inside") > 0:
+				return true
+			case ana.Count("lacks Datastore.AllocateSpace") == 0:
+				return false
+			case on == daemontest.Discord:
+				ana.Sees("lacks Datastore.AllocateSpace").Press("Try again")
+			}
+			next()
+			return false
+		})
+		w.Correct()
+	})
 }
