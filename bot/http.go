@@ -32,29 +32,19 @@ type Called interface {
 
 // Health serves /healthz, /readyz and /metrics, and what platforms call.
 type Health struct {
-	Listen    string       // host:port; empty: off
-	Listener  net.Listener // in place of it; Run closes it
+	Listener  net.Listener // nil: off; Run closes it
 	Checks    func(ctx context.Context) []Check
 	Metrics   *Metrics
 	Platforms []chat.Platform // those that are [Called] get their requests
 	Log       *slog.Logger
 }
 
-// Run listens until ctx ends. It returns an error only when it cannot listen.
+// Run serves until ctx ends. It returns an error only when it cannot.
 func (h Health) Run(ctx context.Context) error {
 	ln := h.Listener
-	if ln == nil && h.Listen == "" {
+	if ln == nil {
 		<-ctx.Done()
 		return nil
-	}
-	if ln == nil {
-		var err error
-		if ln, err = (&net.ListenConfig{}).Listen(ctx, "tcp", h.Listen); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
 	}
 	h.Log.InfoContext(ctx, "listening", "addr", ln.Addr().String())
 	srv := &http.Server{Handler: h.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: time.Minute}

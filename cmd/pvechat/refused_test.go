@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -143,5 +144,22 @@ func TestADatabaseThatIsNotThereAtTheStartExitsOneAndIsNamed(t *testing.T) {
 	code, _, stderr := pvechat(t, "run", "-c", file)
 	if code != exitFailed || !strings.Contains(stderr, "PostgreSQL does not answer") || strings.Contains(stderr, "canary") {
 		t.Errorf("exit %d, said %q", code, stderr)
+	}
+}
+
+// It is told which port, before anybody is connected to.
+func TestAPortThatIsTakenExitsOneAndIsNamed(t *testing.T) {
+	w := daemontest.New(t, proxmoxtest.Options{})
+	taken, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	code, _, stderr := pvechat(t, "run", "-c", edited(t, w, "127.0.0.1:0", taken.Addr().String()))
+	if code != exitFailed || !strings.Contains(stderr, "http.listen: another program has "+taken.Addr().String()) || !strings.Contains(stderr, "set another port") {
+		t.Errorf("exit %d, said %q", code, stderr)
+	}
+	if n := len(w.Slack.Requests()); n > 0 {
+		t.Errorf("Slack was called %d times", n)
 	}
 }

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -160,12 +162,35 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := db.Record(ctx, handlers.Entry{At: time.Now(), Person: "pvechat", Action: "pvechat:started", Outcome: "ok", Detail: "access rules " + d.rules.Rules().Version()}); err != nil {
 		return err
 	}
+	listener, err := d.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if listener != nil {
+		defer listener.Close() // once more than [bot.Health] does, where it comes to that
+	}
 	d.replica.db = db
-	b, err := d.assemble(ctx, db, keys)
+	b, err := d.assemble(ctx, db, keys, listener)
 	if err != nil {
 		return err
 	}
 	return b.Run(ctx)
+}
+
+// listen takes the port before anybody is connected to; nil where there is none
+// to take.
+func (d *Daemon) listen(ctx context.Context) (net.Listener, error) {
+	if d.cfg.HTTP.Listener != nil || d.cfg.HTTP.Listen == "" {
+		return d.cfg.HTTP.Listener, nil
+	}
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", d.cfg.HTTP.Listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("http.listen: another program has %s already: end that, or set another port: %w", d.cfg.HTTP.Listen, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("http.listen: %w", err)
+	}
+	return ln, nil
 }
 
 // Keys reads the configured key set; nil where there is none.
@@ -176,7 +201,7 @@ func Keys(cfg Config) (*seal.Keyset, error) {
 	return seal.OpenFile(cfg.KeysetFile)
 }
 
-func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset) (bot.Bot, error) {
+func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset, listener net.Listener) (bot.Bot, error) {
 	inv := inventory.New(inventory.Config{
 		Sources: sources(d.clusters), Witnesses: witnesses(d.clusters), Store: db, Every: d.cfg.Every(), Log: d.log,
 	})
@@ -373,7 +398,7 @@ func (d *Daemon) assemble(ctx context.Context, db *storage.DB, keys *seal.Keyset
 				alarm.Drifted(ctx, tables.how())
 			}},
 			"audit": bot.Every{Period: 24 * time.Hour, Do: func(ctx context.Context) { d.prune(ctx, db) }},
-			"http":  bot.Health{Listen: d.cfg.HTTP.Listen, Listener: d.cfg.HTTP.Listener, Checks: d.checks(db, tables, inv, alarm, examiner), Metrics: d.metrics, Platforms: d.platforms, Log: d.log},
+			"http":  bot.Health{Listener: listener, Checks: d.checks(db, tables, inv, alarm, examiner), Metrics: d.metrics, Platforms: d.platforms, Log: d.log},
 		},
 	}, nil
 }
