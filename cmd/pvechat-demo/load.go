@@ -92,8 +92,9 @@ type loaded struct {
 type pressed struct {
 	on                chat.PlatformName
 	at                time.Time
-	took              time.Duration // zero: not known yet
+	took              time.Duration // until the answer arrived there; zero: not known yet
 	trigger, response string        // by which Slack's answer is found
+	interaction       string        // by which Discord's is
 	failed            error
 }
 
@@ -276,44 +277,61 @@ func (l *loaded) click(ctx context.Context, on chat.PlatformName, command, name 
 		if err == nil && out.Error != "" {
 			err = errors.New(out.Error)
 		}
-		if c.failed = err; err == nil {
-			c.took = time.Since(c.at)
-		}
+		c.interaction, c.failed = out.Interaction, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.clicks = append(l.clicks, c)
 }
 
-// find looks for the answers on Slack, which come by themselves.
+// find looks for the answers among what the bot sent. A click ends on both
+// platforms when its answer has arrived, before the simulator looks at it: what
+// that takes grows with the answer, and no bot is quicker for it.
 func (l *loaded) find(ctx context.Context) {
-	if l.slack == nil {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, settled)
 	defer cancel()
-	_ = l.slack.Await(ctx, "the answers", func() bool { // what is missing then is lost
-		answered := map[string]time.Time{}
-		for _, r := range l.slack.Requests() {
-			if key := cmp.Or(r.Arg("trigger_id"), r.Path); r.Status/100 == 2 && answered[key].IsZero() {
-				answered[key] = r.At
-			}
+	answered := map[string]time.Time{}
+	arrived := func(key string, at time.Time) {
+		if answered[key].IsZero() {
+			answered[key] = at
 		}
+	}
+	look := func() bool {
 		all := true
 		for i, c := range l.clicks {
-			if c.on != chat.Slack {
+			if c.failed != nil {
 				continue
 			}
-			at, ok := answered[c.response]
+			at, ok := answered[cmp.Or(c.interaction, c.response)]
 			if !ok {
 				at, ok = answered[c.trigger]
 			}
 			if ok {
 				l.clicks[i].took = at.Sub(c.at)
 			}
-			all = all && (ok || c.failed != nil)
+			all = all && (ok || c.on == chat.Discord)
 		}
 		return all
+	}
+	if l.discord != nil { // its people have waited for the answers
+		for _, r := range l.discord.Requests() {
+			if _, path, ok := strings.Cut(r.Path, "/interactions/"); ok {
+				id, _, _ := strings.Cut(path, "/")
+				arrived(id, r.Time)
+			}
+		}
+	}
+	if l.slack == nil {
+		look()
+		return
+	}
+	_ = l.slack.Await(ctx, "the answers", func() bool { // what is missing then is lost
+		for _, r := range l.slack.Requests() {
+			if r.Status/100 == 2 {
+				arrived(cmp.Or(r.Arg("trigger_id"), r.Path), r.At)
+			}
+		}
+		return look()
 	})
 }
 

@@ -75,10 +75,10 @@ func (s *Server) note(r *Request) {
 // call is one REST request.
 type call struct {
 	*http.Request
-	body  any    // decoded
-	files []file // without an id yet
-	at    time.Time
-	about string // the message that it made, or is about
+	body  any       // decoded
+	files []file    // without an id yet
+	at    time.Time // when it had arrived, before it was looked at
+	about string    // the message that it made, or is about
 }
 
 // form is the body as an object.
@@ -159,15 +159,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 // handle answers one request. The order is Discord's where it is known: faults
 // stand in front of everything, then the token, the rate limits, the body.
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, to route) {
-	c, raw, readErr := readCall(r)
+	c, raw, readErr := readCall(r, s.now)
 	header := r.Header.Clone()
 	if header.Get("Authorization") != "" {
 		header.Set("Authorization", "[redacted]")
 	}
-	log := &Request{Time: s.now(), Method: r.Method, Path: r.URL.RequestURI(), Route: to.pattern, Header: header, Body: raw, Files: names(c.files)}
+	log := &Request{Time: c.at, Method: r.Method, Path: r.URL.RequestURI(), Route: to.pattern, Header: header, Body: raw, Files: names(c.files)}
 
 	s.mu.Lock()
-	c.at = s.now()
 	s.note(log)
 	if to.do == nil {
 		s.unexpected = append(s.unexpected, log)
@@ -248,9 +247,10 @@ func (s *Server) do(c *call, to route, readErr error, header http.Header) (reply
 }
 
 // readCall reads a request's body: JSON, or multipart with payload_json and files.
-func readCall(r *http.Request) (*call, json.RawMessage, error) {
+func readCall(r *http.Request, now func() time.Time) (*call, json.RawMessage, error) {
 	c := &call{Request: r}
 	raw, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	c.at = now()
 	if err != nil {
 		return c, nil, errInvalidJSON
 	}
