@@ -78,7 +78,7 @@ func New(cfg Config) *Inventory {
 			nodes:   map[string]*Node{},
 		}
 	}
-	inv.publish(moved)
+	inv.publish(renamed)
 	return inv
 }
 
@@ -127,7 +127,7 @@ func (inv *Inventory) Load(ctx context.Context) error {
 	}
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	inv.publish(moved)
+	inv.publish(renamed)
 	return nil
 }
 
@@ -204,7 +204,7 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 	rep.Healed = cs.Err != nil
 	what := same
 	if rep.First || rep.Healed {
-		what = moved
+		what = renamed
 	}
 	online := cs.takeNodes(res.Nodes, now, rep)
 	cs.Storages = res.Storages
@@ -247,8 +247,8 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 		what = max(what, measured) // that they were missed is noted
 	}
 	save = append(save, cs.dropMissing(answered, res, online, doubts, now, rep)...)
-	if len(rep.Changes) > 0 {
-		what = moved
+	for _, ch := range rep.Changes {
+		what = max(what, become(ch.Before, ch.After))
 	}
 
 	cs.At, cs.Err = now, nil
@@ -406,8 +406,21 @@ type difference uint8
 const (
 	same     difference = iota // not one was exchanged
 	measured                   // some were, by ones of the same name, number and state
-	moved                      // some came, went, or changed one of these
+	moved                      // some changed their state
+	renamed                    // some came, went, or changed name or number
 )
+
+// become is the difference between a container and what took its place; nil: it
+// was not there, or is not any more.
+func become(before, after *Container) difference {
+	switch {
+	case before == nil || after == nil || before.ID != after.ID || before.Hostname != after.Hostname || before.VMID != after.VMID:
+		return renamed
+	case before.State != after.State:
+		return moved
+	}
+	return measured
+}
 
 // publish makes what is known the snapshot. It shares with the one before what
 // the difference leaves alone: the order of the lists, or the containers too.
@@ -419,6 +432,9 @@ func (inv *Inventory) publish(what difference) {
 		cs := inv.clusters[src.Name()]
 		s.Clusters = append(s.Clusters, cs.Cluster)
 		n += len(cs.byVMID)
+	}
+	if old == nil || len(old.byID) != n { // what another process made was read meanwhile
+		what = renamed
 	}
 	if what == same {
 		s.byID, s.byState, s.typed, s.names = old.byID, old.byState, old.typed, old.names
@@ -432,7 +448,8 @@ func (inv *Inventory) publish(what difference) {
 			s.byID[c.ID] = c
 		}
 	}
-	if what == measured {
+	switch what {
+	case measured:
 		s.typed, s.names = old.typed, old.names
 		for st, list := range old.byState {
 			next := make([]*Container, len(list))
@@ -441,7 +458,13 @@ func (inv *Inventory) publish(what difference) {
 			}
 			s.byState[st] = next
 		}
-	} else {
+	case moved:
+		s.typed, s.names = old.typed, old.names
+		for _, id := range s.names {
+			c := s.byID[id]
+			s.byState[c.State] = append(s.byState[c.State], c)
+		}
+	default:
 		s.typed = &index{}
 		all := make([]*Container, 0, n)
 		if old != nil {
@@ -495,10 +518,11 @@ func (inv *Inventory) Amend(ctx context.Context, id ID, change func(*Record)) (*
 			next.State = stateOf(&next.raw, true)
 		}
 		cs.byVMID[next.VMID] = &next
+		inv.publish(become(c, &next))
 	} else {
 		delete(cs.byVMID, next.VMID)
+		inv.publish(renamed)
 	}
-	inv.publish(moved)
 	inv.mu.Unlock()
 	if err := inv.cfg.Store.Save(ctx, []Record{next.Record}); err != nil {
 		return &next, err
@@ -541,7 +565,7 @@ func (inv *Inventory) Observe(ctx context.Context, id ID, live proxmox.Container
 	cs.byVMID[c.VMID] = &next
 	cs.Changed = now
 	changed := next.Record != c.Record
-	inv.publish(moved)
+	inv.publish(become(c, &next))
 	inv.mu.Unlock()
 	if changed {
 		return inv.cfg.Store.Save(ctx, []Record{next.Record})

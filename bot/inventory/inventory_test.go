@@ -3,7 +3,10 @@ package inventory_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -203,6 +206,74 @@ func TestWhatIsTypedFindsTheContainersThatItNames(t *testing.T) {
 	refresh(t, inv)
 	if one(t, inv, "www"); len(inv.Snapshot().Find("pve1/web")) != 0 {
 		t.Error("it is found by its old name")
+	}
+}
+
+// Whatever happens, and whoever noticed it: the lists, the index and what is
+// found by id are of the same containers.
+func TestASnapshotAgreesWithItself(t *testing.T) {
+	dice := rand.New(rand.NewPCG(9, 1))
+	var rows []proxmox.Container
+	for i := range 40 {
+		rows = append(rows, row(100+i, fmt.Sprintf("ct-%d", dice.IntN(30)), "stopped"))
+	}
+	inv, src := newInventory(t, rows...)
+	for step := range 300 {
+		src.res.Containers = slices.Clone(src.res.Containers)
+		ct := &src.res.Containers[dice.IntN(len(src.res.Containers))]
+		var anybody *inventory.Container
+		for c := range inv.Snapshot().WorstFirst() {
+			if anybody == nil || dice.IntN(20) == 0 {
+				anybody = c
+			}
+		}
+		amend := func(change func(*inventory.Record)) {
+			if _, err := inv.Amend(t.Context(), anybody.ID, change); err != nil {
+				t.Fatal(err)
+			}
+		}
+		what := dice.IntN(8)
+		switch what {
+		case 0:
+			ct.Status = "running"
+		case 1:
+			ct.Status = "stopped"
+		case 2:
+			ct.Name = fmt.Sprintf("ct-%d", dice.IntN(30))
+		case 3:
+			ct.Mem = dice.Int64N(100)
+		case 4:
+			src.res.Containers = append(src.res.Containers, row(1000+step, "new", "running"))
+		case 5:
+			amend(func(r *inventory.Record) { r.Trouble = []string{"", "start failed"}[dice.IntN(2)] })
+		case 6:
+			amend(func(r *inventory.Record) { r.Fingerprint = fmt.Sprint(step) })
+		case 7:
+			live := proxmox.Container{Status: []string{"running", "stopped"}[dice.IntN(2)]}
+			if err := inv.Observe(t.Context(), anybody.ID, live); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if what < 5 {
+			refresh(t, inv)
+		}
+		snap, n := inv.Snapshot(), 0
+		for _, st := range inventory.States {
+			list := snap.In(st)
+			n += len(list)
+			for i, c := range list {
+				byID, ok := snap.ByID(c.ID)
+				if !ok || byID != c || c.State != st || i > 0 && list[i-1].DisplayName() > c.DisplayName() {
+					t.Fatalf("step %d, a %d: %s is among the %s: %+v, by its id %+v", step, what, c.DisplayName(), st, c, byID)
+				}
+				if found := snap.Find(strconv.Itoa(c.VMID)); !slices.Contains(found, c) || !slices.Contains(snap.Find(c.Hostname), c) {
+					t.Fatalf("step %d, a %d: %s (%d) is not found: %+v", step, what, c.Hostname, c.VMID, found)
+				}
+			}
+		}
+		if n != snap.Len() || n != len(src.res.Containers) {
+			t.Fatalf("step %d, a %d: %d in the lists, %d by id, %d in Proxmox", step, what, n, snap.Len(), len(src.res.Containers))
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ func (inv *Inventory) Reserve(ctx context.Context, cluster, node string, vmid in
 	}
 	cs.byVMID[vmid] = c
 	cs.Changed = now
-	inv.publish(moved)
+	inv.publish(renamed)
 	inv.mu.Unlock()
 	if err := inv.cfg.Store.Save(ctx, []Record{c.Record}); err != nil { // [ErrTaken] where another process was quicker
 		_, _ = inv.Release(context.WithoutCancel(ctx), c.ID)
@@ -62,7 +62,7 @@ func (inv *Inventory) Renumber(ctx context.Context, id ID, vmid int) error {
 	next.VMID, next.State, next.SeenAt = vmid, Creating, inv.cfg.Now()
 	delete(cs.byVMID, c.VMID)
 	cs.byVMID[vmid] = next
-	inv.publish(moved)
+	inv.publish(renamed)
 	inv.mu.Unlock()
 	return inv.cfg.Store.Save(ctx, []Record{next.Record})
 }
