@@ -27,7 +27,7 @@ import (
 // three in six seconds.
 var (
 	requests = pace.Limit{Calls: 45, In: time.Second, Kept: 9}
-	oldEdits = pace.Limit{Calls: 3, In: 6100 * time.Millisecond}
+	oldEdits = pace.Limit{Calls: 3, In: 6 * time.Second, Late: 100 * time.Millisecond}
 )
 
 const (

@@ -14,8 +14,8 @@ import (
 // it says tier 4.
 // https://docs.slack.dev/apis/web-api/rate-limits
 var (
-	tier3 = pace.Limit{Calls: 50, In: time.Minute, Kept: 10}
-	tier4 = pace.Limit{Calls: 100, In: time.Minute, Kept: 20}
+	tier3 = pace.Limit{Calls: 50, In: time.Minute, Late: late, Kept: 10}
+	tier4 = pace.Limit{Calls: 100, In: time.Minute, Late: late, Kept: 20}
 
 	limits = map[string]pace.Limit{
 		"chat.update":        tier3,
@@ -29,8 +29,10 @@ var (
 	}
 
 	// posting is counted in each channel.
-	posting = pace.Limit{Calls: 1, In: 1100 * time.Millisecond}
+	posting = pace.Limit{Calls: 1, In: time.Second, Late: late}
 )
+
+const late = 100 * time.Millisecond
 
 // How long a call waits for its turn. What nobody waits for comes again with
 // newer facts.

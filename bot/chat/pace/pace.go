@@ -17,6 +17,10 @@ type Limit struct {
 	Calls int
 	In    time.Duration
 
+	// Late is how much longer one call may be on its way than another: the
+	// platform counts them when they arrive.
+	Late time.Duration
+
 	// Kept is how many of Calls are never made by [chat.InBackground], which gets
 	// half of the others in half of the time, so that a burst does not leave it
 	// without any for long.
@@ -112,7 +116,7 @@ func (p *Pacer) turn(now time.Time, key string, l Limit, background bool, patien
 		turn = r.pause
 	}
 	if l.In > 0 {
-		turn = r.turns.next(now, turn, l.Calls, l.In)
+		turn = r.turns.next(now, turn, l.Calls, l.In+l.Late)
 		if background {
 			turn = r.spare.next(now, turn, (l.Calls-l.Kept+1)/2, l.In/2)
 		}
@@ -153,8 +157,8 @@ func (t *turns) add(turn time.Time) {
 }
 
 const (
-	many = 1000        // records, before old ones are forgotten
-	idle = time.Minute // no limit spans more
+	many = 1000            // records, before old ones are forgotten
+	idle = 2 * time.Minute // no limit spans more
 )
 
 // record is what is known under key; p.mu is held.

@@ -3,6 +3,7 @@ package pace_test
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -49,6 +50,26 @@ func calls(ctx context.Context, p *pace.Pacer, n int, patience time.Duration) (t
 	}
 	wg.Wait()
 	return turns, refused
+}
+
+// The platform counts calls when they arrive, and the way is not as long for each.
+func TestACallThatIsLateDoesNotMeetThoseOfTheNextSpan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p pace.Pacer
+		dice := rand.New(rand.NewPCG(1, 1))
+		l := limit
+		l.Late = 100 * time.Millisecond
+		var arrived []time.Time
+		for range 95 {
+			if err := p.Wait(t.Context(), "k", l, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			arrived = append(arrived, time.Now().Add(time.Duration(dice.Int64N(int64(l.Late)))))
+		}
+		if n := most(arrived, time.Minute); n != 10 {
+			t.Errorf("%d calls arrived within a minute", n)
+		}
+	})
 }
 
 func TestNoSpanHoldsMoreThanTheLimit(t *testing.T) {
