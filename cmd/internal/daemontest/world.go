@@ -95,6 +95,7 @@ type World struct {
 	client   *http.Client                 // of who looks at the bot from outside
 	balancer *balancer                    // of HTTP mode
 	health   string                       // address of the last bot
+	proxy    string                       // address by which bots reach the cluster; "": its own
 	port     uint16                       // of the guests
 	ago      *atomic.Int64
 	people   []*Person
@@ -275,7 +276,11 @@ func (w *World) Config() string {
 	if w.memory == nil {
 		trust = fmt.Sprintf("fingerprints: [%q]", w.PVE.Fingerprint())
 	}
-	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, %s", w.PVE.URL(), Token, trust)
+	pve := w.PVE.URL()
+	if w.proxy != "" {
+		pve = "https://" + w.proxy
+	}
+	fmt.Fprintf(&b, "clusters:\n  - {name: home, urls: [%q], token_id: %s, token_secret: pve-secret, %s", pve, Token, trust)
 	if w.SSH != "" {
 		fmt.Fprintf(&b, ", ssh: %s", w.SSH)
 	} else if w.Guests != nil {
