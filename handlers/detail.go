@@ -261,7 +261,9 @@ type facts struct {
 // factsFor is how long what was read stands for what is.
 const factsFor = 5 * time.Minute
 
-const mostFacts = 1000
+// mostFacts is of how many containers it is kept: more than are kept fresh in
+// panels, of which each platform has a hundred.
+const mostFacts = 400
 
 func newDetails(d Deps) *details {
 	return &details{jobs: d.Jobs, clusters: d.Clusters, inventory: d.Inventory, now: d.Now, known: map[inventory.ID]facts{}}
@@ -341,15 +343,21 @@ func (d *details) read(ctx context.Context, c *inventory.Container) facts {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.known) >= mostFacts {
-		for id, old := range d.known {
-			if d.now().Sub(old.at) >= factsFor {
-				delete(d.known, id)
-			}
-		}
+	if _, again := d.known[c.ID]; !again && len(d.known) >= mostFacts {
+		delete(d.known, d.oldest())
 	}
 	d.known[c.ID] = f
 	return f
+}
+
+// oldest is what was read longest ago; d.mu is held.
+func (d *details) oldest() (id inventory.ID) {
+	for other, f := range d.known {
+		if id == "" || f.at.Before(d.known[id].at) {
+			id = other
+		}
+	}
+	return id
 }
 
 // outside are the addresses of the interfaces that Proxmox gave a container,

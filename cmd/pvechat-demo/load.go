@@ -237,6 +237,7 @@ func (l *loaded) press(ctx context.Context) error {
 	defer ticker.Stop()
 	var pressing sync.WaitGroup
 	var window time.Time
+	containers := l.pve.Containers()
 	for i := range int(l.cli.For.Seconds() * float64(l.cli.Clicks)) {
 		select {
 		case <-ticker.C:
@@ -254,7 +255,7 @@ func (l *loaded) press(ctx context.Context) error {
 			}
 		}
 		if command == "show" {
-			name = strconv.Itoa(100 + i%max(l.cli.Containers, 1))
+			name = strconv.Itoa(containers[i%len(containers)].VMID)
 		}
 		pressing.Go(func() { l.click(ctx, platform, command, name) })
 	}

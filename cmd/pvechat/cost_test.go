@@ -54,7 +54,18 @@ func BenchmarkProcess(b *testing.B) {
 				idle += memory(b, p.Process.Pid, "VmRSS")
 				own += memory(b, p.Process.Pid, "RssAnon") // the rest are pages of the binary
 
-				// Under load: actions under way, and people who go on.
+				// Under load: actions under way, questions, and people who go on.
+				w.PVE.Hold(true)
+				for i := range 10 {
+					dora.Command(fmt.Sprintf("start ct-%d", 10*i))
+				}
+				dora.Until("the tasks", func() bool {
+					n := 0
+					for i := range 10 {
+						n += len(w.Tasks(100 + 10*i))
+					}
+					return n == 10
+				})
 				for i := range 10 {
 					ana.Command(fmt.Sprintf("restart ct-%d", 1+10*i))
 					dora.Command(fmt.Sprintf("show ct-%d", i))
@@ -68,6 +79,7 @@ func BenchmarkProcess(b *testing.B) {
 					b.Errorf("exit code %d", code)
 				}
 				stop += time.Since(began)
+				w.PVE.Hold(false)
 			}
 			each := func(d time.Duration) float64 { return d.Seconds() / float64(b.N) }
 			b.ReportMetric(0, "ns/op")

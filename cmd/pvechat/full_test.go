@@ -2,6 +2,7 @@ package main
 
 import (
 	"os/exec"
+	"runtime"
 	"strconv"
 	"testing"
 
@@ -12,6 +13,9 @@ import (
 // On a disk without room for the database, what is known can be read, nothing is
 // done and nothing is queued; once there is room again, all goes on.
 func TestAFullDiskStopsNothingButActions(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("prlimit is Linux's")
+	}
 	program, err := binary()
 	if err != nil {
 		t.Fatal(err)
