@@ -167,7 +167,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return err
 	}
 	if listener != nil {
-		defer listener.Close() // once more than [bot.Health] does, where it comes to that
+		defer func() { _ = listener.Close() }() // once more than [bot.Health] does, where it comes to that
 	}
 	d.replica.db = db
 	b, err := d.assemble(ctx, db, keys, listener)
