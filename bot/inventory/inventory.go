@@ -58,6 +58,7 @@ type clusterState struct {
 	source     Source
 	loaded     bool
 	byVMID     map[int]*Container
+	unsaved    map[ID]Record // what the store did not take, to be tried again
 	nodes      map[string]*Node
 }
 
@@ -75,6 +76,7 @@ func New(cfg Config) *Inventory {
 			Cluster: Cluster{Name: s.Name()},
 			source:  s,
 			byVMID:  map[int]*Container{},
+			unsaved: map[ID]Record{},
 			nodes:   map[string]*Node{},
 		}
 	}
@@ -259,11 +261,15 @@ func (inv *Inventory) take(ctx context.Context, cs *clusterState, res *proxmox.R
 	if rep.Looks {
 		cs.Changed = now
 	}
-	inv.publish(what)
-	if rep.Claimed && len(save) > 0 {
-		return inv.cfg.Store.Save(ctx, save)
+	if !rep.Claimed { // another process saves what this period changed
+		save = nil
 	}
-	return nil
+	err := inv.save(ctx, cs, save...)
+	rep.Changes = slices.DeleteFunc(rep.Changes, func(ch Change) bool { // another process has named it
+		return ch.Before == nil && cs.byVMID[ch.After.VMID] != ch.After
+	})
+	inv.publish(what)
+	return err
 }
 
 // adopt reads the store again when the answer holds containers that another
@@ -496,9 +502,9 @@ func (inv *Inventory) publish(what difference) {
 // It returns the container as it is then; nil where there is none (any more).
 func (inv *Inventory) Amend(ctx context.Context, id ID, change func(*Record)) (*Container, error) {
 	inv.mu.Lock()
+	defer inv.mu.Unlock()
 	c, ok := inv.snap.Load().ByID(id)
 	if !ok {
-		inv.mu.Unlock()
 		return nil, nil
 	}
 	cs := inv.clusters[c.Cluster]
@@ -506,7 +512,6 @@ func (inv *Inventory) Amend(ctx context.Context, id ID, change func(*Record)) (*
 	next := *c
 	change(&next.Record)
 	if next.Record == c.Record {
-		inv.mu.Unlock()
 		return c, nil
 	}
 	next.SeenAt = now
@@ -518,19 +523,15 @@ func (inv *Inventory) Amend(ctx context.Context, id ID, change func(*Record)) (*
 			next.State = stateOf(&next.raw, true)
 		}
 		cs.byVMID[next.VMID] = &next
-		inv.publish(become(c, &next))
 	} else {
 		delete(cs.byVMID, next.VMID)
-		inv.publish(renamed)
 	}
-	inv.mu.Unlock()
-	if err := inv.cfg.Store.Save(ctx, []Record{next.Record}); err != nil {
-		return &next, err
-	}
-	if !next.GoneAt.IsZero() {
+	err := inv.save(ctx, cs, next.Record)
+	inv.publish(become(c, cs.byVMID[next.VMID]))
+	if err == nil && !next.GoneAt.IsZero() {
 		return nil, nil
 	}
-	return &next, nil
+	return &next, err
 }
 
 // listLag is how far Proxmox's list may be behind a container's own status: it
@@ -542,9 +543,9 @@ const listLag = 15 * time.Second
 // own list lags behind.
 func (inv *Inventory) Observe(ctx context.Context, id ID, live proxmox.Container) error {
 	inv.mu.Lock()
+	defer inv.mu.Unlock()
 	c, ok := inv.snap.Load().ByID(id)
 	if !ok {
-		inv.mu.Unlock()
 		return nil
 	}
 	cs := inv.clusters[c.Cluster]
@@ -564,13 +565,12 @@ func (inv *Inventory) Observe(ctx context.Context, id ID, live proxmox.Container
 	next.observed = now
 	cs.byVMID[c.VMID] = &next
 	cs.Changed = now
-	changed := next.Record != c.Record
-	inv.publish(become(c, &next))
-	inv.mu.Unlock()
-	if changed {
-		return inv.cfg.Store.Save(ctx, []Record{next.Record})
+	var err error
+	if next.Record != c.Record {
+		err = inv.save(ctx, cs, next.Record)
 	}
-	return nil
+	inv.publish(become(c, cs.byVMID[c.VMID]))
+	return err
 }
 
 // Skew is how far a cluster's clock is ahead of ours, as its last answer said.

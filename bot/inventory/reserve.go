@@ -15,13 +15,12 @@ var ErrTaken = errors.New("inventory: the VMID is taken")
 // nothing of it: the VMID can still be taken by others.
 func (inv *Inventory) Reserve(ctx context.Context, cluster, node string, vmid int, hostname, tags string) (*Container, error) {
 	inv.mu.Lock()
+	defer inv.mu.Unlock()
 	cs, ok := inv.clusters[cluster]
 	if !ok {
-		inv.mu.Unlock()
 		return nil, fmt.Errorf("inventory: there is no cluster %s", cluster)
 	}
 	if _, taken := cs.byVMID[vmid]; taken {
-		inv.mu.Unlock()
 		return nil, ErrTaken
 	}
 	now := inv.cfg.Now()
@@ -31,14 +30,12 @@ func (inv *Inventory) Reserve(ctx context.Context, cluster, node string, vmid in
 		},
 		CPUPct: None, MemPct: None, DiskPct: None, Shown: Percentages{None, None, None},
 	}
+	if err := inv.store(ctx, c.Record); err != nil { // [ErrTaken] where another process was quicker
+		return nil, err
+	}
 	cs.byVMID[vmid] = c
 	cs.Changed = now
 	inv.publish(renamed)
-	inv.mu.Unlock()
-	if err := inv.cfg.Store.Save(ctx, []Record{c.Record}); err != nil { // [ErrTaken] where another process was quicker
-		_, _ = inv.Release(context.WithoutCancel(ctx), c.ID)
-		return nil, err
-	}
 	return c, nil
 }
 
@@ -46,25 +43,27 @@ func (inv *Inventory) Reserve(ctx context.Context, cluster, node string, vmid in
 // the cluster has one with it.
 func (inv *Inventory) Renumber(ctx context.Context, id ID, vmid int) error {
 	inv.mu.Lock()
+	defer inv.mu.Unlock()
 	c, ok := inv.snap.Load().ByID(id)
 	if !ok {
-		inv.mu.Unlock()
 		return fmt.Errorf("inventory: there is no container %s", id)
 	}
 	cs := inv.clusters[c.Cluster]
 	if other, taken := cs.byVMID[vmid]; taken && other.ID != id {
-		inv.mu.Unlock()
 		return ErrTaken
 	}
 	// What was seen under the old number belongs to somebody else's container,
 	// which the next refresh finds.
 	next := &Container{Record: c.Record, CPUPct: None, MemPct: None, DiskPct: None, Shown: Percentages{None, None, None}}
 	next.VMID, next.State, next.SeenAt = vmid, Creating, inv.cfg.Now()
+	if err := inv.store(ctx, next.Record); err != nil {
+		return err
+	}
+	delete(cs.unsaved, id)
 	delete(cs.byVMID, c.VMID)
 	cs.byVMID[vmid] = next
 	inv.publish(renamed)
-	inv.mu.Unlock()
-	return inv.cfg.Store.Save(ctx, []Record{next.Record})
+	return nil
 }
 
 // Made says that Proxmox has made a reserved container, and what of: what its
