@@ -172,6 +172,7 @@ func (db *DB) createJob(ctx context.Context, j jobs.Job, lease time.Duration, su
 func (db *DB) insertJob(ctx context.Context, tx bun.IDB, j jobs.Job, lease time.Duration) (jobs.Job, error) {
 	row := newJobRow(j)
 	inserted, err := db.engine.insertJob(ctx, tx, &row, lease)
+	db.refusals.note(err) // a prepared statement has no hook
 	if err != nil || inserted {
 		return row.job(), err
 	}

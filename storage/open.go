@@ -52,6 +52,7 @@ func (c Config) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(c)) }
 type DB struct {
 	bun      *bun.DB
 	engine   engine
+	refusals *refusals
 	log      *slog.Logger
 	files    fs.FS
 	lock     *fileLock // nil on PostgreSQL and when reading only
@@ -79,6 +80,9 @@ type engine interface {
 	// duplicate reports whether a statement failed because a row like it is
 	// there, which a concurrent writer may have put there meanwhile.
 	duplicate(err error) bool
+	// refuses reports whether a statement failed because nothing can be written:
+	// there is no room, the file or the server is read-only, or its disk fails.
+	refuses(err error) bool
 	// auditGuards are the triggers that the audit has.
 	auditGuards(ctx context.Context, db bun.IDB) ([]string, error)
 	// claimTick is [inventory.Store]'s ClaimTick.
@@ -141,20 +145,22 @@ func open(ctx context.Context, c Config, files fs.FS) (_ *DB, err error) {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
 	// A newer replica may have added columns while this one still serves.
-	db.bun = bun.NewDB(pool, dialect, bun.WithDiscardUnknownColumns())
+	db.refusals = &refusals{engine: db.engine}
+	db.bun = bun.NewDB(pool, dialect, bun.WithDiscardUnknownColumns()).WithQueryHook(db.refusals)
 	if err := db.Ping(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
-// Ping reports whether the database answers.
+// Ping reports whether the database answers, and takes what is written if it
+// last did not.
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
 	if err := db.bun.NewRaw("SELECT 1").Scan(ctx, &one); err != nil {
 		return fmt.Errorf("storage: %s does not answer: %w", db.engine.product(), err)
 	}
-	return nil
+	return db.writable(ctx)
 }
 
 // Close ends all connections and lets go of the SQLite file.

@@ -69,6 +69,13 @@ func (postgres) duplicate(err error) bool {
 	return errors.As(err, &e) && e.Code == "23505" // unique_violation
 }
 
+func (postgres) refuses(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "53100" || // disk_full
+		e.Code == "58030" || // io_error
+		e.Code == "25006") // read_only_sql_transaction
+}
+
 // migrating is the advisory lock under which tables are changed: "pvechat".
 const migrating int64 = 0x70766563686174
 

@@ -19,7 +19,8 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
 	"github.com/uptrace/bun/schema"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 type sqlite struct{ jobs *preparedInsert }
@@ -165,6 +166,18 @@ func (sqlite) lockRow(q *bun.SelectQuery) *bun.SelectQuery    { return q }
 
 // Writers of SQLite take turns.
 func (sqlite) duplicate(error) bool { return false }
+
+func (sqlite) refuses(err error) bool {
+	var e *driver.Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code() & 0xff { // above are the extended codes
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY:
+		return true
+	}
+	return false
+}
 
 // exclusively needs no more than the file's lock, which Open took.
 func (sqlite) exclusively(_ context.Context, _ *bun.DB, _ *slog.Logger, f func() error) error {

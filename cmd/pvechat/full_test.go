@@ -1,6 +1,8 @@
 package main
 
 import (
+	"fmt"
+	"net/http"
 	"os/exec"
 	"runtime"
 	"strconv"
@@ -11,7 +13,8 @@ import (
 )
 
 // On a disk without room for the database, what is known can be read, nothing is
-// done and nothing is queued; once there is room again, all goes on.
+// done and nothing is queued, and /readyz says so; once there is room again, all
+// goes on.
 func TestAFullDiskStopsNothingButActions(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("prlimit is Linux's")
@@ -36,6 +39,13 @@ func TestAFullDiskStopsNothingButActions(t *testing.T) {
 			t.Fatalf("prlimit: %v: %s", err, out)
 		}
 	}
+	ready := func(want int) {
+		t.Helper()
+		people[0].Until(fmt.Sprint("/readyz with ", want), func() bool {
+			got, _ := w.Get("/readyz")
+			return got == want
+		})
+	}
 	for _, p := range people {
 		p.Command("dashboard")
 		p.Sees("web running", "wiki stopped")
@@ -52,7 +62,13 @@ func TestAFullDiskStopsNothingButActions(t *testing.T) {
 	if got := w.Tasks(102); len(got) > 0 {
 		t.Errorf("tasks %q", got)
 	}
+	ready(http.StatusServiceUnavailable)
+	for _, p := range people {
+		p.Command("doctor")
+		p.Sees("The database is not as it should be", "takes nothing", "Make room")
+	}
 	files("unlimited")
+	ready(http.StatusOK)
 	w.Refreshed()
 	if got := w.Tasks(102); len(got) > 0 {
 		t.Errorf("something was queued: %q", got)

@@ -157,7 +157,10 @@ func tablesOf(ctx context.Context, db *storage.DB, broken error) doctor.Tables {
 		drift = append(drift, x.String())
 		mendable = mendable || x.Repairable
 	}
+	refused := db.Ping(ctx)
 	switch {
+	case refused != nil:
+		t.Problem, t.Fix = refused.Error(), "Make room on its disk, or let it be written to. No action is taken meanwhile."
 	case len(st.Newer) > 0:
 		t.Problem, t.Fix = "a newer pvechat has migrated it: "+strings.Join(st.Newer, ", "), "Run that pvechat; nothing is ever migrated down."
 	case st.NeedsBaseline:
