@@ -97,6 +97,7 @@ type World struct {
 	health   string                       // address of the last bot
 	proxy    string                       // address by which bots reach the cluster; "": its own
 	port     uint16                       // of the guests
+	lag      time.Duration                // of what the cluster says of its containers
 	ago      *atomic.Int64
 	people   []*Person
 	channels map[string]*channel
@@ -117,7 +118,9 @@ func New(t testing.TB, cluster proxmoxtest.Options) *World {
 	if cluster.Scale == 0 {
 		cluster.Scale = 0.01
 	}
-	w := &World{Refresh: time.Second, port: 22, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, Limit: 3 * time.Minute}
+	// In a container's row is what its node last reported, every 10 seconds.
+	lag := time.Duration(cluster.Scale * float64(10*time.Second))
+	w := &World{Refresh: time.Second, lag: lag, port: 22, t: t, dir: t.TempDir(), ago: new(atomic.Int64), channels: map[string]*channel{}, client: http.DefaultClient, Limit: 3 * time.Minute}
 	return w.start(cluster, slacktest.Options{Deadline: patient}, discordtest.Options{Deadline: patient})
 }
 
@@ -501,7 +504,7 @@ func (w *World) Patience() context.Context {
 // until it has asked anew, and once more, which it does not before it is done.
 func (w *World) Refreshed() {
 	w.t.Helper()
-	since := time.Now()
+	since := time.Now().Add(w.lag)
 	for range 2 {
 		r, err := w.PVE.AwaitRequest(w.Patience(), func(r proxmoxtest.Request) bool {
 			return r.Path == "/cluster/resources" && r.Time.After(since)
