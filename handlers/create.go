@@ -607,7 +607,7 @@ func (h *Handlers) deploy(ctx context.Context, r *Request) chat.Answer {
 // reserve takes the VMID, or the next one where nobody insisted on it.
 func (h *Handlers) reserve(ctx context.Context, s *create.Spec) (*inventory.Container, error) {
 	for {
-		c, err := h.Inventory.Reserve(ctx, s.Cluster, s.Node, s.VMID, s.Hostname, strings.Join(s.Tags, ";"))
+		c, err := h.Inventory.Reserve(ctx, s.Record())
 		if !errors.Is(err, inventory.ErrTaken) || s.Fixed {
 			return c, err
 		}

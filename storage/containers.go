@@ -30,6 +30,7 @@ type containerRow struct {
 	GoneAt      moment   `bun:"gone_at"`
 	MadeFrom    text     `bun:"made_from,notnull"`
 	OSTemplate  text     `bun:"os_template,notnull"`
+	Addresses   text     `bun:"addresses,notnull"`
 }
 
 func rowOfRecord(r inventory.Record) containerRow {
@@ -45,6 +46,7 @@ func rowOfRecord(r inventory.Record) containerRow {
 		Tags:        text(r.Tags),
 		Pool:        text(r.Pool),
 		Fingerprint: text(r.Fingerprint),
+		Addresses:   text(r.Addresses),
 		MadeFrom:    text(r.MadeFrom),
 		OSTemplate:  text(r.OSTemplate),
 		FirstSeen:   moment{r.FirstSeen},
@@ -66,6 +68,7 @@ func (r containerRow) record() inventory.Record {
 		Tags:        string(r.Tags),
 		Pool:        string(r.Pool),
 		Fingerprint: string(r.Fingerprint),
+		Addresses:   string(r.Addresses),
 		MadeFrom:    string(r.MadeFrom),
 		OSTemplate:  string(r.OSTemplate),
 		FirstSeen:   r.FirstSeen.Time,
@@ -142,16 +145,17 @@ func (db *DB) save(ctx context.Context, rows []containerRow) error {
 			Set("tags = EXCLUDED.tags").
 			Set("pool = EXCLUDED.pool").
 			Set("fingerprint = EXCLUDED.fingerprint").
+			Set("addresses = EXCLUDED.addresses").
 			Set("made_from = EXCLUDED.made_from").
 			Set("os_template = EXCLUDED.os_template").
 			Set("first_seen = CASE WHEN EXCLUDED.first_seen > c.first_seen THEN EXCLUDED.first_seen ELSE c.first_seen END").
 			Set("seen_at = EXCLUDED.seen_at").
 			Set("gone_at = EXCLUDED.gone_at").
 			Where(`EXCLUDED.first_seen > c.first_seen OR (c.cluster, c.vmid, c.hostname, c.node, c.state, c.trouble, c.trouble_at,
-				c.tags, c.pool, c.fingerprint, c.made_from, c.os_template, c.gone_at) IS DISTINCT FROM
+				c.tags, c.pool, c.fingerprint, c.addresses, c.made_from, c.os_template, c.gone_at) IS DISTINCT FROM
 				(EXCLUDED.cluster, EXCLUDED.vmid, EXCLUDED.hostname, EXCLUDED.node, EXCLUDED.state,
 				EXCLUDED.trouble, EXCLUDED.trouble_at, EXCLUDED.tags, EXCLUDED.pool,
-				EXCLUDED.fingerprint, EXCLUDED.made_from, EXCLUDED.os_template, EXCLUDED.gone_at)`).
+				EXCLUDED.fingerprint, EXCLUDED.addresses, EXCLUDED.made_from, EXCLUDED.os_template, EXCLUDED.gone_at)`).
 			Exec(ctx)
 		return err
 	})

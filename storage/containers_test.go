@@ -27,7 +27,7 @@ func TestARecordComesBackAsItWasSaved(t *testing.T) {
 		bare := inventory.Record{ID: "a", Cluster: "home", VMID: 102, FirstSeen: noon, SeenAt: noon}
 		wild := inventory.Record{
 			ID: hostile, Cluster: "home", VMID: 999999999, Hostname: hostile, Node: hostile, State: hostile,
-			Trouble: hostile, Tags: hostile, Pool: hostile, Fingerprint: hostile,
+			Trouble: hostile, Tags: hostile, Pool: hostile, Fingerprint: hostile, Addresses: hostile,
 			FirstSeen: noon.Add(999 * time.Nanosecond), SeenAt: time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
 		}
 		gone := inventory.Record{ID: "c", Cluster: "home", VMID: 101, FirstSeen: noon, SeenAt: noon, GoneAt: noon}
@@ -37,7 +37,7 @@ func TestARecordComesBackAsItWasSaved(t *testing.T) {
 		full.TroubleAt, full.FirstSeen, full.SeenAt = noon.UTC(), noon.Add(-time.Hour).UTC(), noon.UTC()
 		bare.FirstSeen, bare.SeenAt = noon.UTC(), noon.UTC()
 		wild.ID, wild.Hostname, wild.Node, wild.State = tamed, tamed, tamed, tamed
-		wild.Trouble, wild.Tags, wild.Pool, wild.Fingerprint = tamed, tamed, tamed, tamed
+		wild.Trouble, wild.Tags, wild.Pool, wild.Fingerprint, wild.Addresses = tamed, tamed, tamed, tamed, tamed
 		wild.FirstSeen = noon.UTC() // in whole microseconds
 
 		got, err := db.Containers(t.Context(), "home")

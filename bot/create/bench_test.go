@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"strings"
 	"testing"
 	"time"
 
@@ -124,7 +123,9 @@ func BenchmarkCreation(b *testing.B) {
 	for b.Loop() {
 		vmid++
 		spec := wanted()
-		c, err := inv.Reserve(ctx, "home", "pve1", vmid, fmt.Sprint("wiki-", vmid), strings.Join(spec.Tags, ";"))
+		r := spec.Record()
+		r.VMID, r.Hostname = vmid, fmt.Sprint("wiki-", vmid)
+		c, err := inv.Reserve(ctx, r)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -318,7 +318,7 @@ var key = guesttest.NewKey()
 // order asks for a container.
 func (l *lab) order(p *process, spec create.Spec) jobs.Job {
 	l.t.Helper()
-	c, err := p.inv.Reserve(l.t.Context(), "home", spec.Node, spec.VMID, spec.Hostname, strings.Join(spec.Tags, ";"))
+	c, err := p.inv.Reserve(l.t.Context(), spec.Record())
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -838,7 +838,7 @@ func TestWhatNobodyCanTellIsLookedForAgain(t *testing.T) {
 func TestAReservationThatNobodyUsesIsForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T, l *lab) {
 		first := l.process()
-		left, err := first.inv.Reserve(t.Context(), "home", "pve1", 160, "left", "")
+		left, err := first.inv.Reserve(t.Context(), inventory.Record{Cluster: "home", Node: "pve1", VMID: 160, Hostname: "left"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -961,6 +961,24 @@ func TestASpecIsCheckedWithoutAskingProxmox(t *testing.T) {
 		}
 		if had := fixed.Had(place); had != running {
 			t.Errorf("the address was %v's, want %v", had, running)
+		}
+		place.Addrs = nil
+		if _, err := p.inv.Identify(t.Context(), running.ID, proxmox.ContainerConfig{
+			Networks: []proxmox.Network{{Bridge: "vmbr0", IP: "dhcp"}, {Bridge: fixed.Bridge, VLAN: 30, IP: "192.0.2.77/25"}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		place.Fleet = p.inv.Snapshot()
+		fixed.Node = running.Node
+		if wrong := fixed.Check(place); wrong[create.FieldIP] != "" {
+			t.Errorf("an address of another VLAN: %v", wrong)
+		}
+		if had := fixed.Had(place); had == nil || had.ID != running.ID {
+			t.Errorf("the address of another VLAN was %v's", had)
+		}
+		fixed.VLAN = 30
+		if wrong := fixed.Check(place); !strings.Contains(wrong[create.FieldIP], "192.0.2.77 is in use, by "+running.DisplayName()) {
+			t.Errorf("an address that is in use: %v", wrong)
 		}
 		if had := proposed.Had(place); had != nil {
 			t.Errorf("with DHCP the address was %v's", had)

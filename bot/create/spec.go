@@ -136,15 +136,27 @@ type Place struct {
 	Addrs func(inventory.ID) []netip.Addr
 }
 
-// Had returns a running container that had the spec's fixed address when it was
-// last entered; nil where none is known to. Both may be on networks of their own.
+// Record is the record of the container that is to be made.
+func (s Spec) Record() inventory.Record {
+	return inventory.Record{
+		Cluster: s.Cluster, Node: s.Node, VMID: s.VMID, Hostname: s.Hostname, Tags: strings.Join(s.Tags, ";"),
+		Addresses: inventory.Addresses(proxmox.Network{Bridge: s.Bridge, VLAN: s.VLAN, IP: s.IP}),
+	}
+}
+
+// Had returns a container that had the spec's fixed address when it was last
+// read or entered; nil where none is known to. Both may be on networks of their
+// own.
 func (s Spec) Had(p Place) *inventory.Container {
 	net, err := netip.ParsePrefix(s.IP)
-	if err != nil || p.Addrs == nil {
+	if err != nil {
 		return nil
 	}
-	for _, c := range p.Fleet.In(inventory.Running) {
-		if c.Cluster == s.Cluster && slices.Contains(p.Addrs(c.ID), net.Addr()) {
+	for c := range p.Fleet.WorstFirst() {
+		if c.Cluster != s.Cluster || c.Template {
+			continue
+		}
+		if c.HasAddress(net.Addr()) || p.Addrs != nil && c.State == inventory.Running && slices.Contains(p.Addrs(c.ID), net.Addr()) {
 			return c
 		}
 	}
@@ -273,6 +285,11 @@ func (s Spec) checkNetwork(p Place, say func(Field, string, ...any)) {
 	if err != nil || !net.Addr().Is4() {
 		say(FieldIP, "Write dhcp, or an address with its prefix length such as 192.168.10.50/24.")
 		return
+	}
+	for c := range p.Fleet.WorstFirst() {
+		if c.Cluster == s.Cluster && c.Node == s.Node && !c.Template && c.HasAddressOn(net.Addr(), s.Bridge, s.VLAN) {
+			say(FieldIP, "%s is in use, by %s. If it is not any more, open %s once, so that pvechat sees it.", net.Addr(), c.DisplayName(), c.DisplayName())
+		}
 	}
 	if s.Gateway == "" {
 		return

@@ -582,15 +582,15 @@ func (inv *Inventory) Skew(cluster string) time.Duration {
 // learnMost is how many configs one call of Learn reads.
 const learnMost = 8
 
-// Learn reads the configs of a few containers whose fingerprint is not known
-// yet, so that a reused VMID is noticed later.
+// Learn reads the configs of a few containers whose fingerprint or addresses are
+// not known yet, so that a reused VMID or address is noticed later.
 func (inv *Inventory) Learn(ctx context.Context, read func(context.Context, *Container) (proxmox.ContainerConfig, error)) {
 	left := learnMost
 	for c := range inv.Snapshot().WorstFirst() {
 		if left == 0 || ctx.Err() != nil {
 			return
 		}
-		if c.Fingerprint != "" || c.State == Unknown || c.State == Creating {
+		if c.Fingerprint != "" && c.Addresses != "" || c.State == Unknown || c.State == Creating {
 			continue
 		}
 		if cluster, _ := inv.Snapshot().Cluster(c.Cluster); cluster.Stale() {

@@ -38,6 +38,7 @@ type Record struct {
 	Tags        string // "a;b" as Proxmox sends them
 	Pool        string
 	Fingerprint string // of its config, see Fingerprint; "" until it was read
+	Addresses   string // fixed ones of its config, see Addresses; "" until it was read
 	MadeFrom    string // the template of pvechat; "" where pvechat did not make it
 	OSTemplate  string // the file that it was unpacked from: "debian-13-standard_13.1-2_amd64.tar.zst"; "" as above
 	FirstSeen   time.Time

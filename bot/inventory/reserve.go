@@ -12,28 +12,25 @@ var ErrTaken = errors.New("inventory: the VMID is taken")
 
 // Reserve makes the record of a container that is about to be made, so that it
 // has its own id, and everybody sees it, from the beginning. Proxmox knows
-// nothing of it: the VMID can still be taken by others.
-func (inv *Inventory) Reserve(ctx context.Context, cluster, node string, vmid int, hostname, tags string) (*Container, error) {
+// nothing of it: the VMID can still be taken by others. Of r, Cluster, Node,
+// VMID, Hostname, Tags and Addresses are given.
+func (inv *Inventory) Reserve(ctx context.Context, r Record) (*Container, error) {
 	inv.mu.Lock()
 	defer inv.mu.Unlock()
-	cs, ok := inv.clusters[cluster]
+	cs, ok := inv.clusters[r.Cluster]
 	if !ok {
-		return nil, fmt.Errorf("inventory: there is no cluster %s", cluster)
+		return nil, fmt.Errorf("inventory: there is no cluster %s", r.Cluster)
 	}
-	if _, taken := cs.byVMID[vmid]; taken {
+	if _, taken := cs.byVMID[r.VMID]; taken {
 		return nil, ErrTaken
 	}
 	now := inv.cfg.Now()
-	c := &Container{
-		Record: Record{
-			ID: NewID(), Cluster: cluster, VMID: vmid, Hostname: hostname, Node: node, State: Creating, Tags: tags, FirstSeen: now, SeenAt: now,
-		},
-		CPUPct: None, MemPct: None, DiskPct: None, Shown: Percentages{None, None, None},
-	}
+	r.ID, r.State, r.FirstSeen, r.SeenAt = NewID(), Creating, now, now
+	c := &Container{Record: r, CPUPct: None, MemPct: None, DiskPct: None, Shown: Percentages{None, None, None}}
 	if err := inv.store(ctx, c.Record); err != nil { // [ErrTaken] where another process was quicker
 		return nil, err
 	}
-	cs.byVMID[vmid] = c
+	cs.byVMID[r.VMID] = c
 	cs.Changed = now
 	inv.publish(renamed)
 	return c, nil

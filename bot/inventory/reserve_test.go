@@ -10,7 +10,7 @@ import (
 
 func TestAReservedContainerKeepsItsIDWhenProxmoxShowsIt(t *testing.T) {
 	inv, src := newInventory(t, row(101, "web", "running"))
-	c, err := inv.Reserve(t.Context(), "home", "pve1", 126, "wiki", "web")
+	c, err := inv.Reserve(t.Context(), inventory.Record{Cluster: "home", Node: "pve1", VMID: 126, Hostname: "wiki", Tags: "web"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -20,7 +20,7 @@ func TestAReservedContainerKeepsItsIDWhenProxmoxShowsIt(t *testing.T) {
 	if got, ok := inv.Snapshot().ByID(c.ID); !ok || got.State != inventory.Creating || got.Hostname != "wiki" {
 		t.Fatalf("%v %+v", ok, got)
 	}
-	if _, err := inv.Reserve(t.Context(), "home", "pve1", 101, "x", ""); !errors.Is(err, inventory.ErrTaken) {
+	if _, err := inv.Reserve(t.Context(), inventory.Record{Cluster: "home", Node: "pve1", VMID: 101, Hostname: "x"}); !errors.Is(err, inventory.ErrTaken) {
 		t.Errorf("a taken number: %v", err)
 	}
 	if err := inv.Renumber(t.Context(), c.ID, 127); err != nil {
@@ -41,7 +41,7 @@ func TestAReservedContainerKeepsItsIDWhenProxmoxShowsIt(t *testing.T) {
 
 func TestAReservationIsReleased(t *testing.T) {
 	inv, _ := newInventory(t)
-	c, err := inv.Reserve(t.Context(), "home", "pve1", 126, "wiki", "")
+	c, err := inv.Reserve(t.Context(), inventory.Record{Cluster: "home", Node: "pve1", VMID: 126, Hostname: "wiki"})
 	if err != nil {
 		t.Fatal(err)
 	}

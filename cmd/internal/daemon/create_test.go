@@ -273,6 +273,42 @@ func wholeWay(t *testing.T, on daemontest.Platform, engine storagetest.Engine, o
 	w.Correct()
 }
 
+// An address that another container has on the same bridge is refused at its
+// field, also while that one is being made; another one goes on.
+func TestAnAddressInUseIsRefused(t *testing.T) {
+	onBoth(t, func(t *testing.T, on daemontest.Platform) {
+		var mirror atomic.Int32
+		w := newYard(t, &mirror)
+		w.PVE.AddContainer(proxmoxtest.Container{VMID: 102, Node: "pve1", Name: "dns", Net: []string{"name=eth0,bridge=vmbr0,ip=192.0.2.53/24"}})
+		ana := w.Person(on, "Ana", "admin")
+		w.Run()
+		w.Refreshed() // whose configurations are read by now
+		step := ana.Creates()
+		values := func(ip string) map[string]string { return map[string]string{"hostname": "shop", "ip": ip} }
+		if on == daemontest.Slack {
+			step.Submit(map[string]string{"template": "debian"})
+			settings := ana.Sees("Debian 13 on pve1")
+			settings.Submit(values("192.0.2.53/24"))
+			ana.Sees("192.0.2.53 is in use, by dns").Submit(values("192.0.2.54/24"))
+		} else {
+			step.Press("Debian 13")
+			ana.Sees("1 Template", "Each has its page").Press("Next")
+			ana.Sees("Debian 13 on pve1").Press("Name and access…")
+			ana.Sees("Create container").Submit(map[string]string{"hostname": "shop"})
+			ana.Sees("Debian 13 on pve1", "Hostname shop").Press("Network…")
+			ana.Sees("Create container").Submit(map[string]string{"ip": "192.0.2.53/24"})
+			ana.Sees("192.0.2.53 is in use, by dns").Press("Try again")
+			ana.Sees("Create container").Submit(map[string]string{"ip": "192.0.2.54/24"})
+			ana.Sees("Debian 13 on pve1", "Hostname shop", "192.0.2.54").Press("Next")
+		}
+		ana.Sees("What Debian 13 does inside")
+		if n := len(w.Sent(100)); n != 0 {
+			t.Errorf("%d requests", n)
+		}
+		w.Correct()
+	})
+}
+
 // What the token lacks is said on the way to a container, with nothing sent;
 // once it is granted, the next try goes on.
 func TestAMissingPrivilegeIsToldBeforeDeploy(t *testing.T) {
