@@ -11,8 +11,9 @@ import (
 )
 
 // Identify compares a container with the config that its VMID has now, and
-// learns its fingerprint where there was none, and its addresses. It reports whether it is another
-// container by now; the known one is then gone, and a refresh finds the other.
+// learns its fingerprint where there was none, and its addresses. It reports
+// whether it is another container by now; the known one is then gone, and a
+// refresh finds the other.
 func (inv *Inventory) Identify(ctx context.Context, id ID, cfg proxmox.ContainerConfig) (replaced bool, err error) {
 	print := Fingerprint(cfg)
 	_, err = inv.Amend(ctx, id, func(r *Record) {
